@@ -1,0 +1,138 @@
+//! Collections.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::rows::{self, CollectionBody, PartitionBody};
+use super::{Change, database, intent};
+use crate::catalog::{Created, Intent, IntentOp, NewCollection};
+use crate::model::{
+    Code, Collection, CollectionId, CollectionState, Fault, LoadState, RequestId, limits,
+};
+use crate::rules::{self, Limits};
+use crate::store::{At, Counter, Row, RowState, Table, Txn};
+
+/// The current collection with a name, now or at a past time.
+pub(super) async fn get(
+    txn: &mut dyn Txn,
+    database: &str,
+    name: &str,
+    at: At,
+) -> Result<Arc<Collection>, Fault> {
+    let owner = database::row(txn, database, at).await?;
+    match txn.find(Table::Collections, owner.id, name, at).await? {
+        Some(row) if row.state == RowState::Current => rows::collection(txn, row, at).await,
+        _ => Err(Fault::collection_not_found(database, name)),
+    }
+}
+
+/// The row of a current collection.
+pub(super) async fn row(txn: &mut dyn Txn, id: CollectionId) -> Result<Row, Fault> {
+    match txn.get(Table::Collections, id.0, At::Now).await? {
+        Some(row) if row.state == RowState::Current => Ok(row),
+        _ => Err(rules::collection_id_not_found(id)),
+    }
+}
+
+pub(super) async fn by_id(txn: &mut dyn Txn, id: CollectionId) -> Result<Arc<Collection>, Fault> {
+    let row = row(txn, id).await?;
+    rows::collection(txn, row, At::Now).await
+}
+
+pub(super) async fn list(txn: &mut dyn Txn, database: &str) -> Result<Vec<Arc<Collection>>, Fault> {
+    let owner = database::row(txn, database, At::Now).await?;
+    let mut rows = txn.list(Table::Collections, &[owner.id], At::Now).await?;
+    rows.retain(|row| row.state == RowState::Current);
+    let names = HashMap::from([(owner.id, owner.name)]);
+    rows::collections(txn, rows, &names, At::Now).await
+}
+
+pub(super) async fn all(txn: &mut dyn Txn) -> Result<Vec<Arc<Collection>>, Fault> {
+    let databases = txn.list_all(Table::Databases).await?;
+    let names = databases.into_iter().map(|row| (row.id, row.name)).collect();
+    let rows = txn.list_all(Table::Collections).await?;
+    rows::collections(txn, rows, &names, At::Now).await
+}
+
+pub(super) async fn create(
+    change: &mut Change,
+    request: RequestId,
+    new: NewCollection,
+    channels: u16,
+    limits: &Limits,
+) -> Result<Created, Fault> {
+    if let Some((id, at)) = change.txn.request_get(request).await? {
+        return again(&mut *change.txn, id, At::Past(at)).await;
+    }
+    let owner = database::row(&mut *change.txn, &new.database, At::Now).await?;
+    if let Some(row) = change.txn.find(Table::Collections, owner.id, &new.name, At::Now).await? {
+        let id = CollectionId(row.id);
+        let there = rows::collection(&mut *change.txn, row, At::Now).await?;
+        if !rules::same_collection(&there, &new) {
+            return Err(rules::different_collection(&new.name));
+        }
+        return again(&mut *change.txn, id, At::Now).await;
+    }
+    if change.txn.count(Table::Collections, None).await? >= limits.collections as u64 {
+        let text = format!(
+            "failed to create collection: exceeded the limit number of \
+             collections[dbName={}][limit={}]",
+            new.database, limits.collections
+        );
+        return Err(Fault::new(Code::CollectionNumLimit, text));
+    }
+    let placed = change.txn.count_up(Counter::Placement, i64::from(new.shards)).await?;
+    let body = CollectionBody {
+        channels: rules::place(placed, new.shards, channels),
+        consistency: new.consistency,
+        properties: new.properties,
+        created: change.at,
+        load_all: false,
+    };
+    let (id, schema, partition) = (change.id().await?, change.id().await?, change.id().await?);
+    let state = RowState::Creating;
+    let row = change.add(Table::Collections, (id, owner.id), &new.name, state, &body).await?;
+    let version = new.schema.version.to_string();
+    let state = RowState::Current;
+    change.add(Table::Schemas, (schema, id), &version, state, &*new.schema).await?;
+    let body = PartitionBody { created: change.at, load: LoadState::NotLoaded };
+    let name = limits::DEFAULT_PARTITION;
+    change.add(Table::Partitions, (partition, id), name, state, &body).await?;
+    change.txn.request_add(request, CollectionId(id), change.at).await?;
+    let made = rows::collection(&mut *change.txn, row, At::Now).await?;
+    Ok(Created::Intent(intent::add(change, id, IntentOp::CollectionCreate(made)).await?))
+}
+
+/// The answer to a request for a collection that is there or, `at` a past time, was there: the
+/// same intent while it is pending, else the collection.
+async fn again(txn: &mut dyn Txn, id: CollectionId, at: At) -> Result<Created, Fault> {
+    let creates = |op: &IntentOp| matches!(op, IntentOp::CollectionCreate(c) if c.id == id);
+    let mut pending = intent::pending(txn).await?;
+    if let Some(found) = pending.iter().position(|intent| creates(&intent.op)) {
+        return Ok(Created::Intent(pending.swap_remove(found)));
+    }
+    let now = txn.get(Table::Collections, id.0, At::Now).await?;
+    let (row, at) = match now {
+        Some(row) if row.state == RowState::Current => (Some(row), At::Now),
+        // Dropped since: the request was carried out all the same, and is not repeated.
+        _ => (txn.get(Table::Collections, id.0, at).await?, at),
+    };
+    let row = row.ok_or_else(|| rules::collection_id_not_found(id))?;
+    Ok(Created::Same(rows::collection(txn, row, at).await?))
+}
+
+pub(super) async fn drop(
+    change: &mut Change,
+    database: &str,
+    name: &str,
+) -> Result<Option<Intent>, Fault> {
+    let owner = database::row(&mut *change.txn, database, At::Now).await?;
+    let row = change.txn.find(Table::Collections, owner.id, name, At::Now).await?;
+    let Some(row) = row.filter(|row| row.state == RowState::Current) else { return Ok(None) };
+    let id = row.id;
+    // What belongs to it stays until the intent is finished: the log still has rows of it.
+    let row = change.renew(Table::Collections, Row { state: RowState::Dropping, ..row }).await?;
+    let gone = rows::collection(&mut *change.txn, row, At::Now).await?;
+    debug_assert_eq!(gone.state, CollectionState::Dropping);
+    intent::add(change, id, IntentOp::CollectionDrop(gone)).await.map(Some)
+}

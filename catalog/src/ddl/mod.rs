@@ -1,0 +1,306 @@
+//! DDL: each operation is one transaction over a [`Store`], written once for every back end.
+//!
+//! **Invariant.** A change is stamped inside its transaction, which is the only one open: the
+//! order of the stamps is the order of the changes. Its id, its rows, its intent and the note of
+//! its request are committed together or not at all.
+//!
+//! **Absent on purpose.** No SQL, and no log: who publishes the ddl records of an intent calls
+//! [`Catalog::intent_finish`] afterwards.
+
+mod collection;
+mod database;
+mod index;
+mod intent;
+mod partition;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+
+use crate::catalog::{Catalog, Checkpoint, Created, IdKind, Intent, NewCollection, NewIndex};
+use crate::clock::Clock;
+use crate::model::{
+    ChannelId, Collection, CollectionId, Database, Fault, IndexDef, LoadState, Partition,
+    PartitionId, Props, RequestId, Timestamp, limits,
+};
+use crate::rules::{self, Limits};
+use crate::store::{At, Counter, Store, Table, Txn};
+use crate::tso::Tso;
+
+/// The layout of the stored rows; an unknown one is refused.
+const FORMAT: &str = "1";
+
+/// A listener of changes.
+type Watcher = Arc<dyn Fn(Option<CollectionId>) + Send + Sync>;
+
+/// Everybody who wants to hear of changes.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    list: RwLock<Vec<Watcher>>,
+}
+
+impl Watchers {
+    /// Tells everybody.
+    pub(crate) fn tell(&self, changed: Option<CollectionId>) {
+        // Copied, so that a watcher may call the catalog, this list included.
+        let list = self.list.read().clone();
+        for watcher in &list {
+            watcher(changed);
+        }
+    }
+}
+
+/// The catalog over some back end.
+pub struct StoredCatalog<S: Store> {
+    pub(crate) store: Arc<S>,
+    pub(crate) watchers: Arc<Watchers>,
+    tso: Arc<Tso>,
+    channels: u16,
+    pub(crate) limits: Limits,
+}
+
+/// An open change: a transaction and its stamp.
+pub(crate) struct Change {
+    txn: Box<dyn Txn>,
+    /// The stamp.
+    at: Timestamp,
+    /// What it touched, for those who watch; unchanged while `None`.
+    touched: Option<Option<CollectionId>>,
+}
+
+impl<S: Store> StoredCatalog<S> {
+    /// Takes the catalog over, starts its time and makes the default database.
+    ///
+    /// # Errors
+    /// When the number of channels or the format differ from those it was made with, and those
+    /// of the store.
+    pub(crate) async fn start(
+        store: Arc<S>,
+        clock: Arc<dyn Clock>,
+        channels: u16,
+    ) -> Result<StoredCatalog<S>, Fault> {
+        if channels == 0 {
+            return Err(Fault::plain("the catalog needs at least one channel"));
+        }
+        store.claim().await?;
+        let mut txn = store.write().await?;
+        settle(&mut *txn, "format", FORMAT).await?;
+        settle(&mut *txn, "channels", &channels.to_string()).await?;
+        txn.commit(None, Box::new(|| ())).await?;
+        let window: Arc<S> = Arc::clone(&store);
+        let tso = Tso::start(clock, window).await?;
+        let watchers = Arc::default();
+        let limits = Limits::default();
+        let catalog = StoredCatalog { store, watchers, tso, channels, limits };
+        let databases = catalog.store.read().await?.count(Table::Databases, None).await?;
+        if databases == 0 {
+            catalog.database_create(limits::DEFAULT_DATABASE, Props::new()).await?;
+        }
+        Ok(catalog)
+    }
+
+    /// Opens a change: waits for its turn, then takes its stamp.
+    async fn change(&self) -> Result<Change, Fault> {
+        loop {
+            let txn = self.store.write().await?;
+            if let Some(at) = self.tso.try_now() {
+                return Ok(Change { txn, at, touched: None });
+            }
+            // Saving the bound may need the very lock that this transaction holds.
+            drop(txn);
+            self.tso.extend().await?;
+        }
+    }
+
+    /// Commits what was changed; undoes the transaction when nothing was.
+    async fn commit(&self, change: Change) -> Result<(), Fault> {
+        let Some(changed) = change.touched else { return Ok(()) };
+        let watchers = Arc::clone(&self.watchers);
+        change.txn.commit(changed, Box::new(move || watchers.tell(changed))).await
+    }
+}
+
+/// Notes a setting at first, and refuses another value later.
+async fn settle(txn: &mut dyn Txn, key: &str, value: &str) -> Result<(), Fault> {
+    match txn.setting_get(key).await? {
+        None => txn.setting_add(key, value).await,
+        Some(there) if there == value => Ok(()),
+        Some(there) => Err(Fault::plain(format!(
+            "the catalog was made with {key}={there} and cannot be opened with {key}={value}"
+        ))),
+    }
+}
+
+#[async_trait]
+impl<S: Store> Catalog for StoredCatalog<S> {
+    fn tso(&self) -> Arc<Tso> {
+        Arc::clone(&self.tso)
+    }
+
+    fn channels(&self) -> u16 {
+        self.channels
+    }
+
+    async fn id_block(&self, kind: IdKind, count: u32) -> Result<i64, Fault> {
+        let counter = match kind {
+            IdKind::Object => Counter::Object,
+            IdKind::Row => Counter::Row,
+        };
+        self.store.count_up(counter, i64::from(count)).await
+    }
+
+    async fn database_create(&self, name: &str, properties: Props) -> Result<Database, Fault> {
+        let mut change = self.change().await?;
+        let made = database::create(&mut change, name, properties, &self.limits).await?;
+        self.commit(change).await?;
+        Ok(made)
+    }
+
+    async fn database_drop(&self, name: &str) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        database::drop(&mut change, name).await?;
+        self.commit(change).await
+    }
+
+    async fn database_list(&self) -> Result<Vec<Database>, Fault> {
+        database::list(&mut *self.store.read().await?).await
+    }
+
+    async fn database_get(&self, name: &str) -> Result<Database, Fault> {
+        database::get(&mut *self.store.read().await?, name).await
+    }
+
+    async fn database_alter(&self, name: &str, set: Props, drop: Vec<String>) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        database::alter(&mut change, name, set, &drop).await?;
+        self.commit(change).await
+    }
+
+    async fn collection_create(&self, id: RequestId, new: NewCollection) -> Result<Created, Fault> {
+        rules::check_name("collection", &new.name)?;
+        rules::check_shards(new.shards, self.channels)?;
+        let mut change = self.change().await?;
+        let made = collection::create(&mut change, id, new, self.channels, &self.limits).await?;
+        self.commit(change).await?;
+        Ok(made)
+    }
+
+    async fn collection_drop(&self, database: &str, name: &str) -> Result<Option<Intent>, Fault> {
+        let mut change = self.change().await?;
+        let intent = collection::drop(&mut change, database, name).await?;
+        self.commit(change).await?;
+        Ok(intent)
+    }
+
+    async fn partition_drop(
+        &self,
+        collection: CollectionId,
+        name: &str,
+    ) -> Result<Option<Intent>, Fault> {
+        let mut change = self.change().await?;
+        let intent = partition::drop(&mut change, collection, name).await?;
+        self.commit(change).await?;
+        Ok(intent)
+    }
+
+    async fn intent_finish(&self, intent: i64) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        intent::finish(&mut change, intent).await?;
+        self.commit(change).await
+    }
+
+    async fn intents_pending(&self) -> Result<Vec<Intent>, Fault> {
+        intent::pending(&mut *self.store.read().await?).await
+    }
+
+    async fn collection_get(&self, database: &str, name: &str) -> Result<Arc<Collection>, Fault> {
+        collection::get(&mut *self.store.read().await?, database, name, At::Now).await
+    }
+
+    async fn collection_by_id(&self, id: CollectionId) -> Result<Arc<Collection>, Fault> {
+        collection::by_id(&mut *self.store.read().await?, id).await
+    }
+
+    async fn collection_at(
+        &self,
+        database: &str,
+        name: &str,
+        at: Timestamp,
+    ) -> Result<Arc<Collection>, Fault> {
+        // In turn with the changes: one that has its stamp, perhaps a smaller one than `at`,
+        // but is not committed yet, must be seen.
+        let mut change = self.change().await?;
+        collection::get(&mut *change.txn, database, name, At::Past(at)).await
+    }
+
+    async fn collection_list(&self, database: &str) -> Result<Vec<Arc<Collection>>, Fault> {
+        collection::list(&mut *self.store.read().await?, database).await
+    }
+
+    async fn collection_all(&self) -> Result<Vec<Arc<Collection>>, Fault> {
+        collection::all(&mut *self.store.read().await?).await
+    }
+
+    async fn partition_create(
+        &self,
+        collection: CollectionId,
+        name: &str,
+    ) -> Result<Partition, Fault> {
+        let mut change = self.change().await?;
+        let made = partition::create(&mut change, collection, name, &self.limits).await?;
+        self.commit(change).await?;
+        Ok(made)
+    }
+
+    async fn index_create(
+        &self,
+        collection: CollectionId,
+        new: NewIndex,
+    ) -> Result<IndexDef, Fault> {
+        let mut change = self.change().await?;
+        let made = index::create(&mut change, collection, new).await?;
+        self.commit(change).await?;
+        Ok(made)
+    }
+
+    async fn index_drop(&self, collection: CollectionId, name: &str) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        index::drop(&mut change, collection, name).await?;
+        self.commit(change).await
+    }
+
+    async fn load_set(
+        &self,
+        collection: CollectionId,
+        partitions: &[PartitionId],
+        state: LoadState,
+    ) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        partition::load_set(&mut change, collection, partitions, state).await?;
+        self.commit(change).await
+    }
+
+    async fn checkpoint_get(&self, channel: ChannelId) -> Result<Checkpoint, Fault> {
+        Ok(self.store.checkpoint_get(channel).await?.unwrap_or_default())
+    }
+
+    async fn checkpoint_set(&self, channel: ChannelId, to: Checkpoint) -> Result<(), Fault> {
+        if channel.0 >= self.channels {
+            let text = format!("channel {channel} is not one of the {} channels", self.channels);
+            return Err(Fault::internal(text));
+        }
+        self.store.checkpoint_set(channel, to).await
+    }
+
+    fn watch(&self, on_change: Box<dyn Fn(Option<CollectionId>) + Send + Sync>) {
+        self.watchers.list.write().push(Arc::from(on_change));
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        self.store.check().await
+    }
+}

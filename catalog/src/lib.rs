@@ -1,0 +1,52 @@
+//! The catalog: what exists, what time it is, and in which order it changes.
+//!
+//! Everything that a client can name (databases, collections, partitions, indexes) is described
+//! here, by [`catalog::Catalog`]; rows are not. The crate is also the cluster's clock
+//! ([`tso::Tso`]) and its source of ids ([`ids::IdBlocks`]), because both must survive every
+//! crash, and this is the one place that already does.
+//!
+//! # How changes are serialized
+//! A change of metadata is one transaction. It waits for its turn (SQLite: the writer's lock;
+//! Postgres: an advisory lock), checks that this process still owns the catalog, takes a
+//! timestamp, decides by the rules, writes, commits, and only then tells the watchers. Since the
+//! timestamp is taken after the lock, the order of the timestamps is the order of the changes.
+//!
+//! A change that touches data needs the log as well, which no SQL transaction covers:
+//!
+//! 1. `collection_create`, `collection_drop` and `partition_drop` write an *intent* in their
+//!    transaction. From then on the change is decided: after a crash it is rolled forward.
+//! 2. The caller publishes the change's ddl record on every channel of the collection.
+//! 3. `intent_finish` makes the change current, stamped later than the records, and forgets the
+//!    intent. Then the client is answered.
+//!
+//! A collection between 1 and 3 of its creation cannot be found; one that is being dropped is
+//! unreadable at once, and its name is free for another collection, which has another id.
+//!
+//! Nothing is overwritten. Each row is valid in an interval of TSO time; a change ends versions
+//! and adds versions. `collection_at` reads the versions of a past moment, in turn with the
+//! changes, so that what it once answered for a time stays true.
+//!
+//! **Invariant.** A change is made wholly or not at all; its stamp is larger than those of all
+//! changes before it; no id and no timestamp is handed out twice, by whatever process; a request
+//! to create that is repeated with its `RequestId` finds its own work. An answer lost in a commit
+//! is reported as `outcome unknown`, never as success or failure.
+//!
+//! **Absent on purpose.** No SQL outside `sql`, and no rule inside it: [`store::Store`] keeps
+//! rows, `ddl` and `rules` decide, so memory, SQLite and Postgres cannot differ. No cache: the
+//! gateway has one and hears of changes by `watch`. No lease: a second owner is fenced off by an
+//! epoch that every change and every extension of the time's window checks. Without the feature
+//! `sql` there is neither tokio nor sqlx, and everything runs deterministically in memory.
+
+pub mod catalog;
+pub mod clock;
+mod ddl;
+pub mod ids;
+pub mod memory;
+pub mod model;
+mod rules;
+#[cfg(feature = "sql")]
+pub mod sql;
+pub mod store;
+pub mod tso;
+
+pub use ddl::StoredCatalog;

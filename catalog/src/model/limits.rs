@@ -1,0 +1,38 @@
+//! Milvus's documented limits (2.4 defaults), in one place.
+
+/// Longest name of a collection, partition, field, alias, database or role, in bytes.
+pub const NAME_LENGTH_MAX: usize = 255;
+/// Most fields in a schema.
+pub const FIELDS_MAX: usize = 64;
+/// Most vector fields in a schema.
+pub const VECTOR_FIELDS_MAX: usize = 4;
+/// Smallest dimension of a float vector field. Milvus 2.5 lowered it from 2; the newest is accepted.
+pub const DIM_MIN: u32 = 1;
+/// Largest dimension of a float vector field.
+pub const DIM_MAX: u32 = 32_768;
+/// Largest `max_length` of a VarChar field, in bytes.
+pub const VARCHAR_LENGTH_MAX: u32 = 65_535;
+/// Largest JSON value, in bytes.
+pub const JSON_LENGTH_MAX: usize = 65_536;
+/// Most shards of a collection.
+pub const SHARDS_MAX: u32 = 16;
+/// Most partitions of a collection.
+pub const PARTITIONS_MAX: usize = 4_096;
+/// Most collections in a cluster, and in a database.
+pub const COLLECTIONS_MAX: usize = 65_536;
+/// Most databases.
+pub const DATABASES_MAX: usize = 64;
+/// Largest `topk`, `nq` and `limit + offset`.
+pub const TOPK_MAX: u64 = 16_384;
+/// Largest gRPC message accepted, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Largest response, in bytes.
+pub const RESPONSE_BYTES_MAX: usize = 256 << 20;
+/// Id of the first user field of a schema.
+pub const FIRST_FIELD_ID: i64 = 100;
+/// Name of the partition that every collection has.
+pub const DEFAULT_PARTITION: &str = "_default";
+/// Name of the database that always exists.
+pub const DEFAULT_DATABASE: &str = "default";
+/// Name of the hidden JSON field that holds dynamic keys.
+pub const DYNAMIC_FIELD: &str = "$meta";

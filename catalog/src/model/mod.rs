@@ -1,0 +1,21 @@
+//! The model: what exists, in types that know nothing of SQL, gRPC or timely.
+//!
+//! Every other crate of the project speaks in these types. They compile without any feature.
+
+mod collection;
+mod error;
+mod ids;
+pub mod limits;
+mod schema;
+mod time;
+
+pub use collection::{
+    Collection, CollectionState, ConsistencyLevel, Database, IndexDef, LoadState, Partition, Props,
+};
+pub use error::{Code, Fault};
+pub use ids::{
+    ChannelId, CollectionId, DatabaseId, FieldId, IndexId, PartitionId, RequestId, SegmentId,
+    VChannel,
+};
+pub use schema::{CollectionSchema, DataType, FieldSchema, Metric};
+pub use time::Timestamp;

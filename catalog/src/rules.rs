@@ -1,0 +1,190 @@
+//! The rules of change: pure decisions over what is there and what is asked for.
+
+use crate::catalog::{NewCollection, NewIndex};
+use crate::model::{
+    ChannelId, Code, Collection, CollectionId, CollectionSchema, Fault, FieldSchema, IndexDef,
+    Props, limits,
+};
+
+/// Most objects of each kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Databases in a cluster.
+    pub databases: usize,
+    /// Collections in a cluster.
+    pub collections: usize,
+    /// Partitions in a collection.
+    pub partitions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            databases: limits::DATABASES_MAX,
+            collections: limits::COLLECTIONS_MAX,
+            partitions: limits::PARTITIONS_MAX,
+        }
+    }
+}
+
+/// `database not found[database=..]`, code 800.
+pub(crate) fn database_not_found(name: &str) -> Fault {
+    Fault::new(Code::DatabaseNotFound, format!("database not found[database={name}]"))
+}
+
+/// `collection not found[collection=..]`, code 100.
+pub(crate) fn collection_id_not_found(id: CollectionId) -> Fault {
+    Fault::new(Code::CollectionNotFound, format!("collection not found[collection={id}]"))
+}
+
+/// A name that no gateway should have let through.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Fault> {
+    if name.is_empty() {
+        return Err(Fault::invalid(format!("{what} name should not be empty")));
+    }
+    if name.len() > limits::NAME_LENGTH_MAX {
+        let max = limits::NAME_LENGTH_MAX;
+        let text = format!("the length of a {what} name must be less than {max} characters");
+        return Err(Fault::invalid(text));
+    }
+    Ok(())
+}
+
+/// Every shard needs a channel of its own.
+pub(crate) fn check_shards(shards: u16, channels: u16) -> Result<(), Fault> {
+    let max = u32::from(channels).min(limits::SHARDS_MAX);
+    match u32::from(shards) {
+        0 => Err(Fault::invalid("a collection needs at least one shard")),
+        n if n > max => {
+            Err(Fault::plain(format!("maximum shards's number should be limited to {max}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The channels of `shards` shards when `placed` were placed before: the next ones, in a ring.
+pub(crate) fn place(placed: i64, shards: u16, channels: u16) -> Vec<ChannelId> {
+    let ring = i64::from(channels);
+    (0..i64::from(shards))
+        .map(|shard| {
+            let channel = (placed.rem_euclid(ring) + shard) % ring;
+            ChannelId(u16::try_from(channel).expect("smaller than the number of channels"))
+        })
+        .collect()
+}
+
+/// Whether a request asks for a collection that is there: the same schema apart from ids and
+/// version, as many shards, the same consistency level. Properties do not count.
+pub(crate) fn same_collection(there: &Collection, new: &NewCollection) -> bool {
+    there.channels.len() == usize::from(new.shards)
+        && there.consistency == new.consistency
+        && same_schema(&there.schema, &new.schema)
+}
+
+fn same_schema(a: &CollectionSchema, b: &CollectionSchema) -> bool {
+    a.description == b.description
+        && a.enable_dynamic_field == b.enable_dynamic_field
+        && a.fields.len() == b.fields.len()
+        && a.fields.iter().zip(&b.fields).all(|(a, b)| same_field(a, b))
+}
+
+fn same_field(a: &FieldSchema, b: &FieldSchema) -> bool {
+    // Ids are the server's; everything else is the client's and is compared as it is.
+    let plain = |f: &FieldSchema| FieldSchema {
+        id: Default::default(),
+        type_params: sorted(&f.type_params),
+        ..f.clone()
+    };
+    plain(a) == plain(b)
+}
+
+/// The collection is there with another definition.
+pub(crate) fn different_collection(name: &str) -> Fault {
+    Fault::plain(format!(
+        "create duplicate collection with different parameters, collection: {name}"
+    ))
+}
+
+/// What becomes of a request for an index.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum IndexDecision<'a> {
+    /// It is there.
+    Same(&'a IndexDef),
+    /// It is new.
+    New,
+}
+
+/// Decides on a request for an index: one per field, one per name.
+pub(crate) fn index_decide<'a>(
+    there: &'a Collection,
+    new: &NewIndex,
+) -> Result<IndexDecision<'a>, Fault> {
+    if there.schema.field_by_id(new.field).is_none() {
+        let text = format!("field not found[field={}]", new.field);
+        return Err(Fault::new(Code::FieldNotFound, text));
+    }
+    let mut clashes = there.indexes.iter().filter(|i| i.name == new.name || i.field == new.field);
+    match clashes.next() {
+        None => Ok(IndexDecision::New),
+        Some(i)
+            if i.name == new.name
+                && i.field == new.field
+                && sorted(&i.params) == sorted(&new.params) =>
+        {
+            Ok(IndexDecision::Same(i))
+        }
+        Some(_) => Err(Fault::plain("at most one distinct index is allowed per field")),
+    }
+}
+
+/// Properties in order of their keys.
+fn sorted(props: &Props) -> Props {
+    let mut props = props.clone();
+    props.sort();
+    props
+}
+
+/// Properties after a change: `drop` removes keys, `set` replaces by key or appends.
+pub(crate) fn props_changed(mut props: Props, set: Props, drop: &[String]) -> Props {
+    props.retain(|(key, _)| !drop.contains(key));
+    for (key, value) in set {
+        match props.iter_mut().find(|(k, _)| *k == key) {
+            Some(there) => there.1 = value,
+            None => props.push((key, value)),
+        }
+    }
+    props
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Uneven placement would let one channel carry all collections.
+    #[test]
+    fn shards_are_placed_around_the_ring() {
+        let ids = |v: Vec<ChannelId>| v.into_iter().map(|c| c.0).collect::<Vec<_>>();
+        assert_eq!(ids(place(0, 2, 4)), [0, 1]);
+        assert_eq!(ids(place(3, 3, 4)), [3, 0, 1]);
+        assert_eq!(ids(place(i64::MAX, 4, 4)), [3, 0, 1, 2]);
+    }
+
+    #[test]
+    fn shards_are_limited_by_the_channels_and_by_milvus() {
+        assert!(check_shards(4, 4).is_ok());
+        assert!(check_shards(5, 4).unwrap_err().message.contains("limited to 4"));
+        assert!(check_shards(17, 64).unwrap_err().message.contains("limited to 16"));
+        assert!(check_shards(0, 4).is_err());
+    }
+
+    #[test]
+    fn properties_are_replaced_by_key_and_keep_their_order() {
+        let p = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+        let now = props_changed(
+            vec![p("a", "1"), p("b", "2"), p("c", "3")],
+            vec![p("c", "4"), p("d", "5")],
+            &["a".to_owned()],
+        );
+        assert_eq!(now, [p("b", "2"), p("c", "4"), p("d", "5")]);
+    }
+}

@@ -1,0 +1,180 @@
+//! One suite of behaviour over all back ends: memory, SQLite, Postgres.
+//!
+//! The Postgres cases need a server whose URL is in `MILLSTREAM_TEST_POSTGRES` and where
+//! databases may be created; without it they say that they were skipped.
+
+// A test may panic; the lint exempts only functions that are marked as tests.
+#![allow(clippy::unwrap_used)]
+
+#[path = "behaviour/ddl.rs"]
+mod ddl;
+#[path = "behaviour/home.rs"]
+mod home;
+#[path = "behaviour/life.rs"]
+mod life;
+#[path = "behaviour/objects.rs"]
+mod objects;
+#[path = "behaviour/postgres.rs"]
+mod postgres_only;
+
+use std::sync::Arc;
+
+use home::{Home, Kind, Opened};
+use millstream_catalog::catalog::{Created, Intent, NewCollection, NewIndex};
+use millstream_catalog::model::{
+    Collection, CollectionSchema, ConsistencyLevel, DataType, FieldId, FieldSchema, RequestId,
+};
+
+/// Makes each behaviour a test of each back end.
+macro_rules! behaviours {
+    ($($module:ident { $($name:ident,)* })*) => {
+        mod memory { $($(
+            #[test]
+            fn $name() {
+                crate::run(crate::Kind::Memory, crate::$module::$name);
+            }
+        )*)* }
+        mod sqlite { $($(
+            #[test]
+            fn $name() {
+                crate::run(crate::Kind::Sqlite, crate::$module::$name);
+            }
+        )*)* }
+        mod postgres { $($(
+            #[test]
+            fn $name() {
+                crate::run(crate::Kind::Postgres, crate::$module::$name);
+            }
+        )*)* }
+    };
+}
+
+behaviours! {
+    ddl {
+        a_collection_is_current_only_when_its_intent_is_finished,
+        a_retry_of_a_request_finds_its_own_work,
+        creating_the_same_again_is_harmless_and_another_definition_is_refused,
+        sixteen_concurrent_creators_of_one_name_make_one_collection,
+        a_dropped_collection_is_unreadable_at_once_and_its_name_is_free,
+        dropping_what_is_missing_is_harmless,
+        the_past_is_described_as_it_was,
+        a_partition_drop_is_decided_before_it_is_finished,
+        pending_intents_survive_a_restart_and_are_rolled_forward,
+        shards_are_spread_over_the_channels,
+        every_change_has_a_larger_stamp,
+        watchers_hear_of_each_change_after_it_is_committed,
+    }
+    objects {
+        the_default_database_exists_and_stays,
+        databases_are_listed_in_order_of_creation,
+        a_database_with_collections_is_not_dropped,
+        a_databases_properties_are_replaced_by_key,
+        the_number_of_databases_is_limited,
+        what_is_missing_is_named,
+        collections_are_listed_in_order_of_creation,
+        names_belong_to_their_database,
+        creating_a_partition_again_returns_it,
+        hundreds_of_partitions_are_loaded_and_dropped_as_one,
+        a_field_has_one_index_and_a_name_one_field,
+        a_loaded_collection_keeps_its_indexes_and_partitions,
+        loading_covers_later_partitions_only_when_the_whole_collection_is_loaded,
+        loading_a_partition_that_is_missing_is_refused,
+        strange_names_are_only_names,
+    }
+    life {
+        everything_is_there_after_a_restart,
+        another_number_of_channels_is_refused,
+        ids_are_never_handed_out_twice,
+        time_goes_on_above_the_old_time_after_a_restart,
+        a_checkpoint_only_moves_forward,
+        an_owner_that_lost_its_place_can_change_nothing,
+        concurrent_changes_of_all_kinds_leave_one_consistent_state,
+    }
+}
+
+/// Runs a behaviour on a back end.
+fn run<F: Future<Output = ()>>(kind: Kind, behaviour: impl FnOnce(Arc<Home>) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Some(home) = Home::new(kind).await else {
+            eprintln!("skipped: MILLSTREAM_TEST_POSTGRES is not set");
+            return;
+        };
+        let home = Arc::new(home);
+        behaviour(Arc::clone(&home)).await;
+        if let Some(home) = Arc::into_inner(home) {
+            home.remove().await;
+        }
+    });
+}
+
+/// A request id.
+fn request(n: u128) -> RequestId {
+    RequestId(n)
+}
+
+/// A request for a collection with an int64 key and a vector.
+fn new_collection(database: &str, name: &str) -> NewCollection {
+    let field = |id: i64, name: &str, data_type, dim| FieldSchema {
+        id: FieldId(id),
+        name: name.to_owned(),
+        description: String::new(),
+        data_type,
+        is_primary: id == 100,
+        auto_id: false,
+        is_dynamic: false,
+        dim,
+        max_length: 0,
+        type_params: if dim > 0 { vec![("dim".to_owned(), dim.to_string())] } else { Vec::new() },
+    };
+    let schema = CollectionSchema {
+        name: name.to_owned(),
+        description: "words and \"quotes\"; 语".to_owned(),
+        enable_dynamic_field: false,
+        fields: vec![
+            field(100, "pk", DataType::Int64, 0),
+            field(101, "v", DataType::FloatVector, 8),
+            field(102, "n", DataType::Int64, 0),
+        ],
+        version: 0,
+    };
+    NewCollection {
+        database: database.to_owned(),
+        name: name.to_owned(),
+        schema: Arc::new(schema),
+        shards: 2,
+        consistency: ConsistencyLevel::Bounded,
+        properties: vec![("ttl".to_owned(), "5".to_owned())],
+    }
+}
+
+/// A request for an index.
+fn new_index(name: &str, field: i64, metric: &str) -> NewIndex {
+    let p = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+    let params = vec![p("index_type", "FLAT"), p("metric_type", metric)];
+    NewIndex { name: name.to_owned(), field: FieldId(field), params }
+}
+
+/// The intent of a new collection.
+fn intent(created: Created) -> Intent {
+    match created {
+        Created::Intent(intent) => intent,
+        Created::Same(there) => panic!("{} is there already", there.name),
+    }
+}
+
+/// Creates a collection to the end.
+async fn create(catalog: &Opened, name: &str) -> Arc<Collection> {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1 << 32);
+    let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let made = catalog.collection_create(request(id.into()), new_collection("default", name));
+    let intent = intent(made.await.unwrap());
+    catalog.intent_finish(intent.id).await.unwrap();
+    catalog.collection_get("default", name).await.unwrap()
+}
+
+/// Drops a collection to the end.
+async fn drop_whole(catalog: &Opened, name: &str) {
+    let intent = catalog.collection_drop("default", name).await.unwrap().unwrap();
+    catalog.intent_finish(intent.id).await.unwrap();
+}

@@ -1,0 +1,158 @@
+//! From a tree to the flat nodes of a plan: `not` goes down to the leaves, equalities on one field
+//! become one list, ranges on one field one range, and children are ordered by cost.
+
+use std::collections::HashMap;
+
+use crate::operand::Tree;
+use crate::plan::{Compare, Node, Path, Pred, Scalar, Slot};
+
+/// Appends the nodes of a tree, negated or not; returns the root's index and its cost.
+pub(crate) fn lower(tree: Tree, negate: bool, nodes: &mut Vec<Node>) -> (u32, u64) {
+    let (all, not, children) = match tree {
+        Tree::Leaf { not, pred } => {
+            let cost = cost(&pred);
+            nodes.push(Node::Leaf { not: not != negate, pred });
+            return (last(nodes), cost);
+        }
+        Tree::All { not, children } => (true, not != negate, children),
+        Tree::Any { not, children } => (false, not != negate, children),
+    };
+    // not (a and b) = (not a) or (not b), also with rows that have no value.
+    let all = all != not;
+    let merged = merge(children, all, not);
+    let mut lowered: Vec<(u32, u64)> =
+        merged.into_iter().map(|child| lower(child, not, nodes)).collect();
+    if let [only] = lowered[..] {
+        return only;
+    }
+    lowered.sort_by_key(|&(_, cost)| cost);
+    let cost = lowered.iter().fold(0u64, |sum, (_, cost)| sum.saturating_add(*cost));
+    let children = lowered.into_iter().map(|(index, _)| index).collect();
+    nodes.push(if all { Node::All(children) } else { Node::Any(children) });
+    (last(nodes), cost)
+}
+
+fn last(nodes: &[Node]) -> u32 {
+    u32::try_from(nodes.len() - 1).unwrap_or(u32::MAX)
+}
+
+/// Rough cost of a row, in tenths of a nanosecond: only the order matters.
+fn cost(pred: &Pred) -> u64 {
+    match pred {
+        Pred::Bools { .. } => 2,
+        Pred::Ints { .. } | Pred::Floats { .. } => 5,
+        Pred::Number { left, right, kind, .. } => {
+            let row = if *kind == crate::plan::NumberKind::Json { 2_000 } else { 20 };
+            row * (left.len() + right.len()) as u64
+        }
+        Pred::IntIn { .. } | Pred::FloatIn { .. } => 40,
+        Pred::Text { .. } => 50,
+        Pred::TextPair { .. } | Pred::TextIn { .. } => 200,
+        Pred::TextLike { .. } => 400,
+        Pred::JsonExists { .. } | Pred::JsonCompare { .. } | Pred::JsonIn { .. } => 2_000,
+        Pred::JsonLike { .. } | Pred::JsonContains { .. } => 3_000,
+    }
+}
+
+/// What can be merged into one leaf.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    IntList(Slot),
+    TextList(Slot),
+    JsonList(Path),
+    IntRange(Slot),
+}
+
+/// Merges the children of one node. Under `or`, `x == 1 or x in [2]` is one list; under `and`,
+/// so is `x != 1 and x != 2`. Under `and`, ranges on one integer field intersect. `not` says that
+/// the children are still to be negated.
+fn merge(children: Vec<Tree>, all: bool, not: bool) -> Vec<Tree> {
+    let mut places: HashMap<Key, usize> = HashMap::new();
+    let mut out: Vec<Tree> = Vec::with_capacity(children.len());
+    for child in children {
+        let key = match &child {
+            Tree::Leaf { not: inner, pred } => key(pred, all, *inner != not),
+            _ => None,
+        };
+        let Some(key) = key else {
+            out.push(child);
+            continue;
+        };
+        let intersect = matches!(key, Key::IntRange(_));
+        match places.entry(key) {
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(out.len());
+                out.push(child);
+            }
+            std::collections::hash_map::Entry::Occupied(entry) => {
+                let Tree::Leaf { pred, .. } = child else { continue };
+                if let Tree::Leaf { pred: kept, .. } = &mut out[*entry.get()] {
+                    if intersect { narrow(kept, pred) } else { widen(kept, pred) }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn key(pred: &Pred, all: bool, not: bool) -> Option<Key> {
+    match pred {
+        Pred::Ints { field, lo, hi } if lo == hi && all == not => Some(Key::IntList(*field)),
+        Pred::IntIn { field, .. } if all == not => Some(Key::IntList(*field)),
+        Pred::Ints { field, .. } if all && !not => Some(Key::IntRange(*field)),
+        Pred::Text { field, op: Compare::Equal, .. } if all == not => Some(Key::TextList(*field)),
+        Pred::TextIn { field, .. } if all == not => Some(Key::TextList(*field)),
+        Pred::JsonCompare { path, op: Compare::Equal, .. } if all == not => {
+            Some(Key::JsonList(path.clone()))
+        }
+        Pred::JsonIn { path, .. } if all == not => Some(Key::JsonList(path.clone())),
+        _ => None,
+    }
+}
+
+/// Narrows a range by another of the same field.
+fn narrow(kept: &mut Pred, other: Pred) {
+    if let (Pred::Ints { lo, hi, .. }, Pred::Ints { lo: l, hi: h, .. }) = (kept, other) {
+        (*lo, *hi) = ((*lo).max(l), (*hi).min(h));
+    }
+}
+
+/// Widens an equality or a list by another of the same field.
+fn widen(kept: &mut Pred, other: Pred) {
+    if let Pred::Ints { field, lo, .. } = *kept {
+        *kept = Pred::IntIn { field, values: vec![lo] };
+    }
+    match (&mut *kept, other) {
+        (Pred::IntIn { values, .. }, Pred::Ints { lo, .. }) => values.push(lo),
+        (Pred::IntIn { values, .. }, Pred::IntIn { values: more, .. }) => values.extend(more),
+        (Pred::Text { field, value, .. }, other) => {
+            let mut values = vec![std::mem::take(value)];
+            texts(other, &mut values);
+            *kept = Pred::TextIn { field: *field, values };
+        }
+        (Pred::TextIn { values, .. }, other) => texts(other, values),
+        (Pred::JsonCompare { path, value, .. }, other) => {
+            let mut values = vec![value.clone()];
+            scalars(other, &mut values);
+            *kept = Pred::JsonIn { path: path.clone(), values };
+        }
+        (Pred::JsonIn { values, .. }, other) => scalars(other, values),
+        _ => {}
+    }
+}
+
+fn texts(pred: Pred, into: &mut Vec<String>) {
+    match pred {
+        Pred::Text { value, .. } => into.push(value),
+        Pred::TextIn { values, .. } => into.extend(values),
+        _ => {}
+    }
+}
+
+fn scalars(pred: Pred, into: &mut Vec<Scalar>) {
+    match pred {
+        Pred::JsonCompare { value, .. } => into.push(value),
+        Pred::JsonIn { values, .. } => into.extend(values),
+        _ => {}
+    }
+}

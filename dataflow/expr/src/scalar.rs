@@ -1,0 +1,191 @@
+//! Comparing JSON values with constants: numbers by value, everything else only with its own type.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
+use hashbrown::{Equivalent, HashMap};
+use serde_json::Value;
+
+use crate::plan::{Compare, Scalar};
+
+/// A JSON value that is no container, or the text of one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Found<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(std::borrow::Cow<'a, str>),
+    /// A list or an object, as JSON text.
+    Container(&'a [u8]),
+}
+
+/// 2^63.
+const TWO_63: f64 = (1u64 << 63) as f64;
+
+/// The integer that a float equals exactly, if there is one.
+fn exact(v: f64) -> Option<i64> {
+    // 2^63 is the first float that no i64 equals.
+    let inside = v.trunc() == v && (-TWO_63..TWO_63).contains(&v);
+    inside.then_some(v as i64)
+}
+
+/// A value that can be looked up: equal numbers are equal keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum KeyRef<'a> {
+    Bool(bool),
+    Int(i64),
+    /// Bits of a float that is no integer.
+    Float(u64),
+    Text(&'a str),
+}
+
+fn number_key(v: f64) -> KeyRef<'static> {
+    exact(v).map_or(KeyRef::Float(v.to_bits()), KeyRef::Int)
+}
+
+/// As [`KeyRef`], owned. Both hash alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Key {
+    Plain(KeyRef<'static>),
+    Text(String),
+}
+
+impl Key {
+    fn borrowed(&self) -> KeyRef<'_> {
+        match self {
+            Key::Plain(key) => *key,
+            Key::Text(text) => KeyRef::Text(text),
+        }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state);
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self == key.borrowed()
+    }
+}
+
+/// Constants of a JSON list predicate, for lookup. Each distinct constant has a number.
+#[derive(Debug)]
+pub(crate) struct ScalarSet {
+    plain: HashMap<Key, usize>,
+    lists: Vec<(Value, usize)>,
+    distinct: usize,
+}
+
+impl ScalarSet {
+    pub(crate) fn new(values: &[Scalar]) -> ScalarSet {
+        let mut set = ScalarSet { plain: HashMap::new(), lists: Vec::new(), distinct: 0 };
+        for value in values {
+            let next = set.distinct;
+            let key = match value {
+                Scalar::Bool(v) => Key::Plain(KeyRef::Bool(*v)),
+                Scalar::Int(v) => Key::Plain(KeyRef::Int(*v)),
+                Scalar::Float(v) => Key::Plain(number_key(*v)),
+                Scalar::Text(v) => Key::Text(v.clone()),
+                Scalar::List(text) => {
+                    let list = serde_json::from_str(text).unwrap_or(Value::Null);
+                    if !set.lists.iter().any(|(known, _)| same(known, &list)) {
+                        set.lists.push((list, next));
+                        set.distinct += 1;
+                    }
+                    continue;
+                }
+            };
+            set.distinct = next + usize::from(*set.plain.entry(key).or_insert(next) == next);
+        }
+        set
+    }
+
+    /// How many different constants there are.
+    pub(crate) fn distinct(&self) -> usize {
+        self.distinct
+    }
+
+    /// The number of the constant that equals a value.
+    pub(crate) fn find(&self, found: &Found<'_>) -> Option<usize> {
+        let key = match found {
+            Found::Null => return None,
+            Found::Bool(v) => KeyRef::Bool(*v),
+            Found::Int(v) => KeyRef::Int(*v),
+            Found::Float(v) => number_key(*v),
+            Found::Text(v) => KeyRef::Text(v),
+            Found::Container(text) => return self.find_list(text),
+        };
+        self.plain.get(&key).copied()
+    }
+
+    fn find_list(&self, text: &[u8]) -> Option<usize> {
+        if self.lists.is_empty() {
+            return None;
+        }
+        let value: Value = serde_json::from_slice(text).ok()?;
+        self.lists.iter().find(|(known, _)| same(known, &value)).map(|&(_, number)| number)
+    }
+}
+
+/// Whether a value compares with a constant as wanted; values of different types never do.
+pub(crate) fn holds(found: &Found<'_>, op: Compare, constant: &Scalar) -> bool {
+    let ordering = match (found, constant) {
+        (Found::Int(a), Scalar::Int(b)) => Some(a.cmp(b)),
+        (Found::Int(a), Scalar::Float(b)) => mixed(*a, *b),
+        (Found::Float(a), Scalar::Int(b)) => mixed(*b, *a).map(Ordering::reverse),
+        (Found::Float(a), Scalar::Float(b)) => a.partial_cmp(b),
+        (Found::Bool(a), Scalar::Bool(b)) => Some(a.cmp(b)),
+        (Found::Text(a), Scalar::Text(b)) => Some(a.as_ref().cmp(b.as_str())),
+        (Found::Container(text), Scalar::List(list)) if op == Compare::Equal => {
+            let values = (serde_json::from_slice(text), serde_json::from_str(list));
+            return matches!(values, (Ok(a), Ok(b)) if same(&a, &b));
+        }
+        _ => None,
+    };
+    ordering.is_some_and(|ordering| op.accepts(ordering))
+}
+
+/// Orders an integer and a float by value, exactly where they could be equal.
+fn mixed(a: i64, b: f64) -> Option<Ordering> {
+    match exact(b) {
+        Some(b) => Some(a.cmp(&b)),
+        None => (a as f64).partial_cmp(&b),
+    }
+}
+
+impl Compare {
+    /// Whether two values in this order compare as wanted.
+    #[inline]
+    pub(crate) fn accepts(self, ordering: Ordering) -> bool {
+        match self {
+            Compare::Equal => ordering.is_eq(),
+            Compare::Less => ordering.is_lt(),
+            Compare::LessEqual => ordering.is_le(),
+            Compare::Greater => ordering.is_gt(),
+            Compare::GreaterEqual => ordering.is_ge(),
+        }
+    }
+}
+
+/// Whether two JSON values are equal, numbers by value.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a == b,
+            (Some(a), None) => b.as_f64().and_then(exact) == Some(a),
+            (None, Some(b)) => a.as_f64().and_then(exact) == Some(b),
+            (None, None) => a.as_f64() == b.as_f64(),
+        },
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,209 @@
+//! Chunks: a run of rows of one partition, all columns of it, with their times.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use millstream_catalog::model::Timestamp;
+
+use crate::Position;
+use crate::chunk::{Reader, Writer, buffer};
+use crate::column::{ColumnReader, ColumnSlice, ColumnSpec, ColumnWriter, Input, NormFn, column};
+use crate::pk::Key;
+
+/// The first chunk of a segment takes about this many bytes, the next ones twice the one before.
+const FIRST_CHUNK_BYTES: usize = 64 << 10;
+/// No chunk is planned larger than this, unless a single row needs it.
+const CHUNK_BYTES_MAX: usize = 4 << 20;
+/// Chunks hold a multiple of this many rows, so that masks are whole words.
+const ROWS_STEP: usize = 64;
+
+/// One run: `[first row, eff, seq, index]` of the rows that one unit brought.
+type Run = [u64; 4];
+
+/// Rows of one partition, immutable up to their number and their delete times.
+pub struct Chunk {
+    first_row: u32,
+    capacity: usize,
+    columns: Vec<ColumnReader>,
+    runs: Reader<Run>,
+    rows: AtomicUsize,
+    deleted_at: OnceLock<Box<[AtomicU64]>>,
+}
+
+impl Chunk {
+    /// Offset of the chunk's first row within its segment.
+    pub fn first_row(&self) -> u32 {
+        self.first_row
+    }
+
+    /// Number of rows published.
+    pub fn rows(&self) -> usize {
+        self.rows.load(Ordering::Acquire)
+    }
+
+    /// Number of rows inserted by `as_of`: a prefix of the chunk.
+    pub fn rows_at(&self, as_of: Timestamp) -> usize {
+        let rows = self.rows();
+        let runs = self.runs.as_slice();
+        let later = runs.partition_point(|run| run[1] <= as_of.0);
+        runs.get(later).map_or(rows, |run| (run[0] as usize).min(rows))
+    }
+
+    /// The first `rows` values of the column at `index` of the specs.
+    ///
+    /// # Panics
+    /// When `rows` exceeds what [`Chunk::rows`] said, or there is no such column.
+    pub fn column(&self, index: usize, rows: usize) -> ColumnSlice<'_> {
+        self.columns[index].slice(rows)
+    }
+
+    /// Sets the bits of the first `rows` rows that are not deleted at `as_of`.
+    pub(crate) fn mask(&self, rows: usize, as_of: Timestamp) -> Vec<u64> {
+        let mut mask = vec![u64::MAX; rows.div_ceil(64)];
+        if let Some(last) = mask.last_mut()
+            && !rows.is_multiple_of(64)
+        {
+            *last = (1 << (rows % 64)) - 1;
+        }
+        if let Some(deleted_at) = self.deleted_at.get() {
+            for (word, times) in mask.iter_mut().zip(deleted_at[..rows].chunks(64)) {
+                let dead = times.iter().enumerate().fold(0u64, |dead, (bit, at)| {
+                    let at = at.load(Ordering::Relaxed);
+                    dead | (u64::from(at != 0 && at <= as_of.0) << bit)
+                });
+                *word &= !dead;
+            }
+        }
+        mask
+    }
+
+    /// The log position that brought a row.
+    pub fn position(&self, row: usize) -> Position {
+        let runs = self.runs.as_slice();
+        let after = runs.partition_point(|run| run[0] as usize <= row);
+        let run = after.checked_sub(1).and_then(|i| runs.get(i));
+        run.map_or_else(Position::default, |run| Position { seq: run[2], index: run[3] as u32 })
+    }
+
+    /// The key of a row, from the column at `pk`.
+    pub(crate) fn key(&self, pk: usize, row: usize) -> Key<'_> {
+        key_at(&self.columns[pk].slice(row + 1), row)
+    }
+
+    /// Ends a row: `delete_ts = min(existing, eff)`. Only the shard's writer calls this.
+    pub(crate) fn end(&self, row: usize, eff: Timestamp) {
+        let times =
+            self.deleted_at.get_or_init(|| (0..self.capacity).map(|_| AtomicU64::new(0)).collect());
+        let existing = times[row].load(Ordering::Relaxed);
+        if existing == 0 || eff.0 < existing {
+            times[row].store(eff.0, Ordering::Release);
+        }
+    }
+}
+
+/// The key in a pk column's slice.
+pub(crate) fn key_at<'a>(slice: &ColumnSlice<'a>, row: usize) -> Key<'a> {
+    match *slice {
+        ColumnSlice::Int64(values) => Key::Int(values[row]),
+        ColumnSlice::Var { offsets, bytes } => {
+            Key::Text(&bytes[offsets[row] as usize..offsets[row + 1] as usize])
+        }
+        _ => Key::Text(&[]),
+    }
+}
+
+/// The one writer of a chunk.
+pub(crate) struct ChunkWriter {
+    pub(crate) chunk: Arc<Chunk>,
+    columns: Vec<ColumnWriter>,
+    runs: Writer<Run>,
+}
+
+impl ChunkWriter {
+    /// Makes a chunk behind `before`, sized for rows like the `sample` at `from`.
+    pub(crate) fn new(
+        specs: &[ColumnSpec],
+        first_row: u32,
+        before: Option<&ChunkWriter>,
+        sample: &[Input<'_>],
+        (from, to): (usize, usize),
+    ) -> ChunkWriter {
+        let fixed: usize =
+            specs.iter().map(ColumnSpec::width).sum::<usize>() + size_of::<Run>() / 8;
+        let var: usize = sample.iter().map(|input| input.var_bytes(from, to)).sum();
+        let row_bytes = fixed + var / (to - from).max(1);
+        let planned = before.map_or(FIRST_CHUNK_BYTES / row_bytes, |b| b.chunk.capacity * 2);
+        let capacity = planned.min(CHUNK_BYTES_MAX / row_bytes).max(1).next_multiple_of(ROWS_STEP);
+        let mut writers = Vec::with_capacity(specs.len());
+        let mut readers = Vec::with_capacity(specs.len());
+        for (spec, input) in specs.iter().zip(sample) {
+            let mean = input.var_bytes(from, to) / (to - from).max(1);
+            // Half as much again as the sample needs, and room for its first row in any case.
+            let room = (mean + mean / 2 + 1) * capacity;
+            let var_bytes = room.max(input.var_bytes(from, from + 1));
+            let (writer, reader) = column(spec, capacity, var_bytes);
+            writers.push(writer);
+            readers.push(reader);
+        }
+        let (runs, runs_reader) = buffer(capacity);
+        let chunk = Arc::new(Chunk {
+            first_row,
+            capacity,
+            columns: readers,
+            runs: runs_reader,
+            rows: AtomicUsize::new(0),
+            deleted_at: OnceLock::new(),
+        });
+        ChunkWriter { chunk, columns: writers, runs }
+    }
+
+    /// Rows written so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.chunk.rows.load(Ordering::Relaxed)
+    }
+
+    /// How many of the rows `from..to` fit, in all columns.
+    pub(crate) fn fitting(&self, inputs: &[Input<'_>], from: usize, to: usize) -> usize {
+        let mut count = (self.chunk.capacity - self.rows()).min(to - from);
+        for (writer, input) in self.columns.iter().zip(inputs) {
+            let room = writer.var_room();
+            if input.var_bytes(from, from + count) > room {
+                // Offsets grow, so the last count that fits is found by halving.
+                let (mut fits, mut over) = (0, count);
+                while over - fits > 1 {
+                    let middle = fits + (over - fits) / 2;
+                    if input.var_bytes(from, from + middle) <= room {
+                        fits = middle;
+                    } else {
+                        over = middle;
+                    }
+                }
+                count = fits;
+            }
+        }
+        count
+    }
+
+    /// Appends rows `from..to`, which [`ChunkWriter::fitting`] said fit, and publishes them.
+    pub(crate) fn append(
+        &mut self,
+        inputs: &[Input<'_>],
+        (from, to): (usize, usize),
+        eff: Timestamp,
+        position: Position,
+        norms: NormFn,
+    ) -> bool {
+        let before = self.rows();
+        for (writer, input) in self.columns.iter_mut().zip(inputs) {
+            if !writer.append(input, from, to, norms) {
+                return false;
+            }
+        }
+        let run = [before as u64, eff.0, position.seq, u64::from(position.index)];
+        if !self.runs.push(&[run]) {
+            return false;
+        }
+        self.chunk.rows.store(before + (to - from), Ordering::Release);
+        true
+    }
+}

@@ -1,0 +1,193 @@
+//! Reading a shard: which rows are visible at a time, found without locks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use millstream_catalog::model::{PartitionId, Timestamp};
+
+use crate::RowRef;
+use crate::column::{ColumnSlice, ColumnSpec};
+use crate::list::ListReader;
+use crate::pk::Key;
+use crate::rows::{Chunk, key_at};
+
+/// One partition as readers see it.
+pub(crate) struct PartitionView {
+    pub(crate) id: PartitionId,
+    pub(crate) chunks: ArcSwap<Vec<Arc<Chunk>>>,
+    /// When the partition was dropped; `u64::MAX` while it exists.
+    pub(crate) dropped_at: AtomicU64,
+}
+
+/// The readers' end of a shard.
+pub struct ShardView {
+    pub(crate) specs: Arc<[ColumnSpec]>,
+    pub(crate) pk: usize,
+    pub(crate) partitions: ArcSwap<Vec<Arc<PartitionView>>>,
+    /// Rows that share their key with another live row: `(group, row)`, older rows first.
+    pub(crate) duplicates: ListReader<[u64; 2]>,
+}
+
+/// A chunk in a selection.
+pub struct ChunkRef {
+    /// Slot of the partition.
+    pub slot: u16,
+    /// The chunk.
+    pub chunk: Arc<Chunk>,
+    /// Rows of the chunk that the selection looks at: a prefix.
+    pub rows: usize,
+    /// Number of the chunk's first row within the selection.
+    pub base: u32,
+    /// Bit `i` is set when row `i` of the chunk is selected.
+    pub mask: Vec<u64>,
+}
+
+/// The rows of a shard that a read sees: a snapshot that later writes do not touch.
+pub struct Selection {
+    /// The chunks, in order of their base.
+    pub chunks: Vec<ChunkRef>,
+    specs: Arc<[ColumnSpec]>,
+    pk: usize,
+}
+
+impl ShardView {
+    /// The columns, in their order in every chunk.
+    pub fn specs(&self) -> &[ColumnSpec] {
+        &self.specs
+    }
+
+    /// Place of the primary key among the columns.
+    pub fn pk(&self) -> usize {
+        self.pk
+    }
+
+    /// Selects all rows that are visible at `as_of` in `partitions` (all when empty).
+    ///
+    /// The caller has seen that `as_of` is closed; rows that share a key are all selected.
+    pub fn select(&self, as_of: Timestamp, partitions: &[PartitionId]) -> Selection {
+        let mut chunks = Vec::new();
+        let mut base = 0u32;
+        for (slot, partition) in (0u16..).zip(self.partitions.load().iter()) {
+            let wanted = partitions.is_empty() || partitions.contains(&partition.id);
+            if !wanted || partition.dropped_at.load(Ordering::Acquire) <= as_of.0 {
+                continue;
+            }
+            for chunk in partition.chunks.load().iter() {
+                let rows = chunk.rows_at(as_of);
+                if rows == 0 {
+                    break;
+                }
+                let mask = chunk.mask(rows, as_of);
+                chunks.push(ChunkRef { slot, chunk: Arc::clone(chunk), rows, base, mask });
+                base = base.saturating_add(rows as u32);
+            }
+        }
+        Selection { chunks, specs: Arc::clone(&self.specs), pk: self.pk }
+    }
+
+    /// Keeps, of selected rows that share a key, only the newest.
+    pub fn keep_newest(&self, selection: &mut Selection) {
+        if self.duplicates.is_empty() {
+            return;
+        }
+        let mut newest: HashMap<u64, RowRef> = HashMap::new();
+        self.duplicates.for_each(|[group, row]| {
+            let row = unpack(row);
+            if selection.contains(row)
+                && let Some(older) = newest.insert(group, row)
+            {
+                selection.clear(older);
+            }
+        });
+    }
+}
+
+/// A row reference as one word, for lists of plain numbers.
+pub(crate) fn pack(row: RowRef) -> u64 {
+    u64::from(row.slot) << 32 | u64::from(row.row)
+}
+
+fn unpack(word: u64) -> RowRef {
+    RowRef { slot: (word >> 32) as u16, row: word as u32 }
+}
+
+impl Selection {
+    /// Number of selected rows.
+    pub fn count(&self) -> u64 {
+        let ones = |c: &ChunkRef| c.mask.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
+        self.chunks.iter().map(ones).sum()
+    }
+
+    /// The chunk that holds a numbered row, and the row's offset in it.
+    ///
+    /// # Panics
+    /// When the selection has no such row.
+    pub fn locate(&self, number: u32) -> (&ChunkRef, usize) {
+        let after = self.chunks.partition_point(|c| c.base <= number);
+        let chunk = &self.chunks[after - 1];
+        (chunk, (number - chunk.base) as usize)
+    }
+
+    /// The key of a numbered row.
+    pub fn key(&self, number: u32) -> Key<'_> {
+        let (chunk, row) = self.locate(number);
+        chunk.chunk.key(self.pk, row)
+    }
+
+    /// The place of a numbered row in its shard.
+    pub fn row_ref(&self, number: u32) -> RowRef {
+        let (chunk, row) = self.locate(number);
+        RowRef { slot: chunk.slot, row: chunk.chunk.first_row() + row as u32 }
+    }
+
+    /// The columns, in their order in every chunk.
+    pub fn specs(&self) -> &[ColumnSpec] {
+        &self.specs
+    }
+
+    /// Calls `f` with the number and key of every selected row.
+    pub fn for_each_key<'s>(&'s self, mut f: impl FnMut(u32, Key<'s>)) {
+        for chunk in &self.chunks {
+            let keys = chunk.chunk.column(self.pk, chunk.rows);
+            chunk.for_each(|row| f(chunk.base + row as u32, key_at(&keys, row)));
+        }
+    }
+
+    fn place(&self, row: RowRef) -> Option<(usize, usize)> {
+        let before = |c: &ChunkRef| (c.slot, c.chunk.first_row()) <= (row.slot, row.row);
+        let at = self.chunks.partition_point(before).checked_sub(1)?;
+        let chunk = self.chunks.get(at).filter(|c| c.slot == row.slot)?;
+        let offset = (row.row - chunk.chunk.first_row()) as usize;
+        (offset < chunk.rows).then_some((at, offset))
+    }
+
+    fn contains(&self, row: RowRef) -> bool {
+        self.place(row).is_some_and(|(c, r)| self.chunks[c].mask[r / 64] >> (r % 64) & 1 == 1)
+    }
+
+    fn clear(&mut self, row: RowRef) {
+        if let Some((c, r)) = self.place(row) {
+            self.chunks[c].mask[r / 64] &= !(1 << (r % 64));
+        }
+    }
+}
+
+impl ChunkRef {
+    /// The values of a column, for the rows that the selection looks at.
+    pub fn column(&self, index: usize) -> ColumnSlice<'_> {
+        self.chunk.column(index, self.rows)
+    }
+
+    /// Calls `f` with the offset of every selected row, in order.
+    pub fn for_each(&self, mut f: impl FnMut(usize)) {
+        for (at, &word) in self.mask.iter().enumerate() {
+            let mut word = word;
+            while word != 0 {
+                f(at * 64 + word.trailing_zeros() as usize);
+                word &= word - 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! One channel of the log as state: the eff rule, closed-through, and the shards that live on it.
+//!
+//! **Invariant.** `eff` and `closed` are functions of the log prefix: for each unit in order
+//! `eff = max(ts, closed + 1)`, then `closed = max(closed, ts)`. What is closed never changes again.
+//!
+//! **Invariant.** A shard whose oldest unit still waits for a filter delete is closed only up to just
+//! before that unit; the other shards of the channel go on.
+//!
+//! **Absent on purpose.** No timely types, no clock, no threads: the same code runs under timely and
+//! in simulation. Long work leaves as an [`Effect`] and comes back through [`Channel::delete_found`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::{HashMap, HashSet};
+use millstream_catalog::catalog::Checkpoint;
+use millstream_catalog::model::{
+    ChannelId, CollectionId, CollectionSchema, Fault, FieldId, PartitionId, RequestId, Timestamp,
+    VChannel,
+};
+use millstream_log::{Assembler, ColumnData, Delivery, Kind, Record, Unit};
+use millstream_segment::{
+    Applied, Batch, ColumnSpec, Input, Keys, Position, RowRef, Scope, ShardView, ShardWriter,
+};
+
+use crate::records::{ALL_PARTITIONS, DdlRecord};
+
+/// How long the rows of a dropped partition stay readable at past times, in milliseconds.
+const RETENTION_MS: u64 = 600_000;
+
+/// What applying a delivery asks of the world around the channel.
+pub(crate) enum Effect {
+    /// The number of rows of a partition changed at `eff`.
+    Rows { collection: CollectionId, partition: PartitionId, eff: Timestamp, rows: i64 },
+    /// A filter delete must find its rows; hand them to [`Channel::delete_found`].
+    Find(Find),
+    /// A filter delete of a request ended this many rows on one shard.
+    Deleted { request: RequestId, rows: Result<u64, Fault> },
+}
+
+/// The search of a filter delete for its rows: all that is visible at `eff` in the view as it is.
+pub(crate) struct Find {
+    pub(crate) vchannel: VChannel,
+    pub(crate) position: Position,
+    pub(crate) eff: Timestamp,
+    pub(crate) view: Arc<ShardView>,
+    pub(crate) partition: Option<PartitionId>,
+    pub(crate) plan: Bytes,
+}
+
+/// A unit, or what is left of it, that waits its turn on a shard.
+struct Waiting {
+    position: Position,
+    eff: Timestamp,
+    request: RequestId,
+    records: VecDeque<Record>,
+    begun: bool,
+}
+
+struct Shard {
+    schema: Arc<CollectionSchema>,
+    writer: ShardWriter,
+    view: Arc<ShardView>,
+    waiting: VecDeque<Waiting>,
+    /// Whether the first of `waiting` waits for the rows of a filter delete.
+    finding: bool,
+    dropped: HashSet<PartitionId>,
+    /// The last entry before the shard's first record, and closed-through there.
+    begins_after: Checkpoint,
+}
+
+/// The state of one channel.
+pub(crate) struct Channel {
+    id: ChannelId,
+    assembler: Assembler,
+    closed: Timestamp,
+    entry_began: Checkpoint,
+    shards: HashMap<VChannel, Shard>,
+    /// Collections that the catalog named when the channel was opened: they must have a ddl record.
+    expected: Arc<HashSet<CollectionId>>,
+    broken: Option<Fault>,
+    effects: Vec<Effect>,
+    norms: millstream_segment::NormFn,
+}
+
+impl Channel {
+    /// The channel as it was right after a checkpoint.
+    pub(crate) fn new(
+        id: ChannelId,
+        from: Checkpoint,
+        expected: Arc<HashSet<CollectionId>>,
+        norms: millstream_segment::NormFn,
+    ) -> Channel {
+        Channel {
+            id,
+            assembler: Assembler::new(from.seq, from.closed),
+            closed: from.closed,
+            entry_began: from,
+            shards: HashMap::new(),
+            expected,
+            broken: None,
+            effects: Vec::new(),
+            norms,
+        }
+    }
+
+    /// Number of the channel.
+    pub(crate) fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    /// Closed-through of the channel: every time up to here is closed on all its shards.
+    pub(crate) fn closed(&self) -> Timestamp {
+        let shard = |s: &Shard| s.waiting.front().map(|w| w.eff.prev());
+        self.shards.values().filter_map(shard).min().map_or(self.closed, |c| c.min(self.closed))
+    }
+
+    /// Closed-through of one shard.
+    pub(crate) fn vclosed(&self, vchannel: VChannel) -> Timestamp {
+        let waiting = self.shards.get(&vchannel).and_then(|s| s.waiting.front());
+        waiting.map_or(self.closed, |w| w.eff.prev().min(self.closed))
+    }
+
+    /// The readers' end of a shard; `None` when the channel has none of it (yet, or any more).
+    pub(crate) fn view(&self, vchannel: VChannel) -> Option<&Arc<ShardView>> {
+        self.shards.get(&vchannel).map(|s| &s.view)
+    }
+
+    /// Why the channel stopped, if it did.
+    pub(crate) fn broken(&self) -> Option<&Fault> {
+        self.broken.as_ref()
+    }
+
+    /// Applies a delivery. What it asks for is in [`Channel::take_effects`] afterwards.
+    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        if self.broken.is_some() {
+            return;
+        }
+        match delivery {
+            Delivery::Tick(ts) => self.closed = self.closed.max(ts),
+            Delivery::Broken(reason) => self.fail(reason),
+            Delivery::Entry { seq, entry } => match self.assembler.push(seq, &entry) {
+                Ok(units) => {
+                    for unit in units {
+                        if let Err(reason) = self.apply(unit) {
+                            return self.fail(reason);
+                        }
+                    }
+                    self.entry_began = Checkpoint { seq, closed: self.closed };
+                }
+                Err(corrupt) => self.fail(corrupt.to_string()),
+            },
+        }
+    }
+
+    /// What was asked for since the last call.
+    pub(crate) fn take_effects(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.effects.drain(..)
+    }
+
+    /// Ends the rows that a filter delete found, and goes on with what waited behind it.
+    pub(crate) fn delete_found(
+        &mut self,
+        vchannel: VChannel,
+        position: Position,
+        rows: Result<Vec<RowRef>, Fault>,
+    ) {
+        let Some(shard) = self.shards.get_mut(&vchannel) else { return };
+        let Some(first) = shard.waiting.front().filter(|w| w.position == position) else { return };
+        let (eff, request) = (first.eff, first.request);
+        let rows = match rows {
+            Ok(rows) => rows,
+            // The plan was checked by the gateway that wrote it: this is damage, not bad input.
+            Err(fault) => {
+                self.effects.push(Effect::Deleted { request, rows: Err(fault.clone()) });
+                return self.fail(fault.message);
+            }
+        };
+        let mut changed = Vec::new();
+        shard.writer.delete_rows(eff, rows, &mut changed);
+        shard.finding = false;
+        let ended: i64 = changed.iter().map(|c| -c.rows).sum();
+        let rows = Ok(u64::try_from(ended).unwrap_or(0));
+        self.effects.push(Effect::Deleted { request, rows });
+        Self::changed(&mut self.effects, vchannel.collection, eff, changed);
+        if let Err(reason) = self.go_on(vchannel) {
+            self.fail(reason);
+        }
+    }
+
+    /// The last entry that no shard needs, and closed-through as it was right after it.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        if self.broken.is_some() || self.assembler.first_staged_seq().is_some() {
+            return None;
+        }
+        let needed = self.shards.values().map(|s| s.begins_after).min_by_key(|c| c.seq);
+        Some(needed.unwrap_or(self.entry_began))
+    }
+
+    fn fail(&mut self, reason: String) {
+        let text = format!("channel {} stopped after entry {}: {reason}", self.id, {
+            self.entry_began.seq
+        });
+        tracing::error!(channel = %self.id, "{text}");
+        self.broken = Some(Fault::internal(text));
+    }
+
+    fn apply(&mut self, unit: Unit) -> Result<(), String> {
+        let eff = unit.ts.max(self.closed.next());
+        let position = Position { seq: unit.position.seq, index: unit.position.index };
+        let mut records = VecDeque::from(unit.records);
+        while let Some(first) = records.front() {
+            let vchannel = VChannel { collection: first.collection(), shard: first.shard() };
+            // Nearly always all of them.
+            let other =
+                |r: &Record| (r.collection(), r.shard()) != (vchannel.collection, vchannel.shard);
+            let rest = if records.iter().any(other) {
+                let (mine, rest) = records.into_iter().partition(|r| !other(r));
+                records = mine;
+                rest
+            } else {
+                VecDeque::new()
+            };
+            let waiting = Waiting { position, eff, request: unit.request, records, begun: false };
+            self.enqueue(vchannel, waiting)?;
+            records = rest;
+        }
+        self.closed = self.closed.max(unit.ts);
+        let since = self.closed.minus_ms(RETENTION_MS);
+        for shard in self.shards.values_mut().filter(|s| !s.dropped.is_empty()) {
+            shard.writer.release_dropped(since);
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, vchannel: VChannel, mut waiting: Waiting) -> Result<(), String> {
+        if !self.shards.contains_key(&vchannel) {
+            let Some(schema) = created(waiting.records.front())? else {
+                if self.expected.contains(&vchannel.collection) {
+                    let id = vchannel.collection;
+                    return Err(format!("collection {id} has records before its schema"));
+                }
+                // Written at the same time as the drop of the collection, and positioned after it.
+                tracing::debug!(?vchannel, "records of a dropped collection are ignored");
+                for record in waiting.records.drain(..).filter(|r| r.kind() == Kind::Delete) {
+                    let request = waiting.request;
+                    if record.blob().is_some() {
+                        self.effects.push(Effect::Deleted { request, rows: Ok(0) });
+                    }
+                }
+                return Ok(());
+            };
+            let (specs, pk) = ColumnSpec::of_schema(&schema).map_err(|e| e.to_string())?;
+            let writer = ShardWriter::new(specs, pk, self.norms);
+            let view = writer.view();
+            let shard = Shard {
+                schema,
+                writer,
+                view,
+                waiting: VecDeque::new(),
+                finding: false,
+                dropped: HashSet::new(),
+                begins_after: self.entry_began,
+            };
+            self.shards.insert(vchannel, shard);
+        }
+        if let Some(shard) = self.shards.get_mut(&vchannel) {
+            shard.waiting.push_back(waiting);
+        }
+        self.go_on(vchannel)
+    }
+
+    /// Applies what waits on a shard, until nothing is left or a filter delete must find its rows.
+    fn go_on(&mut self, vchannel: VChannel) -> Result<(), String> {
+        loop {
+            let Some(shard) = self.shards.get_mut(&vchannel) else { return Ok(()) };
+            let Some(waiting) = shard.waiting.front_mut().filter(|_| !shard.finding) else {
+                return Ok(());
+            };
+            if !waiting.begun && !shard.writer.begin(waiting.position) {
+                shard.waiting.pop_front();
+                continue;
+            }
+            waiting.begun = true;
+            let Some(record) = waiting.records.pop_front() else {
+                shard.waiting.pop_front();
+                continue;
+            };
+            let (position, eff, request) = (waiting.position, waiting.eff, waiting.request);
+            if record.kind() == Kind::Ddl {
+                self.ddl(vchannel, eff, &record)?;
+            } else if let Some(plan) = record.blob().filter(|_| record.kind() == Kind::Delete) {
+                shard.finding = true;
+                let partition =
+                    Some(record.partition()).filter(|&partition| partition != ALL_PARTITIONS);
+                let view = Arc::clone(&shard.view);
+                let find = Find { vchannel, position, eff, view, partition, plan };
+                self.effects.push(Effect::Find(find));
+            } else {
+                let changed = shard.rows(eff, &record).map_err(|e| {
+                    format!("request {request}, collection {}: {e}", vchannel.collection)
+                })?;
+                Self::changed(&mut self.effects, vchannel.collection, eff, changed);
+            }
+        }
+    }
+
+    fn ddl(&mut self, vchannel: VChannel, eff: Timestamp, record: &Record) -> Result<(), String> {
+        let blob = record.blob().unwrap_or_default();
+        let collection = vchannel.collection;
+        let Some(shard) = self.shards.get_mut(&vchannel) else { return Ok(()) };
+        match DdlRecord::decode(&blob)? {
+            // The shard was made when this record was seen; a repeated one changes nothing.
+            DdlRecord::CollectionCreate { .. } => {}
+            DdlRecord::PartitionDrop { partition } => {
+                let mut changed = Vec::new();
+                shard.dropped.insert(partition);
+                shard.writer.partition_drop(partition, eff, &mut changed);
+                Self::changed(&mut self.effects, collection, eff, changed);
+            }
+            DdlRecord::CollectionDrop => {
+                let live = shard.writer.live();
+                let gone = live.map(|(partition, rows)| Applied { partition, rows: -rows });
+                Self::changed(&mut self.effects, collection, eff, gone.collect());
+                self.shards.remove(&vchannel);
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(
+        effects: &mut Vec<Effect>,
+        collection: CollectionId,
+        eff: Timestamp,
+        changed: Vec<Applied>,
+    ) {
+        let changed = changed.into_iter().filter(|c| c.rows != 0);
+        effects.extend(changed.map(|Applied { partition, rows }| Effect::Rows {
+            collection,
+            partition,
+            eff,
+            rows,
+        }));
+    }
+}
+
+/// The schema that a first record of a shard brings.
+fn created(record: Option<&Record>) -> Result<Option<Arc<CollectionSchema>>, String> {
+    let Some(record) = record.filter(|r| r.kind() == Kind::Ddl) else { return Ok(None) };
+    match DdlRecord::decode(&record.blob().unwrap_or_default())? {
+        DdlRecord::CollectionCreate { schema } => Ok(Some(schema)),
+        DdlRecord::CollectionDrop | DdlRecord::PartitionDrop { .. } => Ok(None),
+    }
+}
+
+impl Shard {
+    /// Applies a record that carries columns.
+    fn rows(&mut self, eff: Timestamp, record: &Record) -> Result<Vec<Applied>, String> {
+        if record.schema_version() > self.schema.version {
+            return Err(format!("schema version {} was never announced", record.schema_version()));
+        }
+        let partition = record.partition();
+        if self.dropped.contains(&partition) {
+            return Ok(Vec::new());
+        }
+        let rows = record.rows() as usize;
+        let columns: Vec<_> = record.columns().collect();
+        let inputs: Vec<(FieldId, Input<'_>)> =
+            columns.iter().map(|c| (c.field, input(&c.data))).collect();
+        let batch = Batch { rows, columns: &inputs };
+        match record.kind() {
+            Kind::Insert => self
+                .writer
+                .insert(partition, eff, &batch)
+                .map(|c| vec![c])
+                .map_err(|e| e.to_string()),
+            Kind::Upsert => self
+                .writer
+                .upsert(partition, eff, &batch)
+                .map(|c| vec![c])
+                .map_err(|e| e.to_string()),
+            Kind::Delete => {
+                let pk = self.schema.primary().map(|f| f.id);
+                let keys = inputs.iter().find(|(field, _)| Some(*field) == pk);
+                let (_, keys) = keys.ok_or("a delete has no keys")?;
+                let scope = match partition {
+                    ALL_PARTITIONS => Scope::All,
+                    one => Scope::Partition(one),
+                };
+                let mut changed = Vec::new();
+                self.writer.delete(scope, eff, Keys::new(*keys, rows), &mut changed);
+                Ok(changed)
+            }
+            // A growing segment has no end yet: sealing writes it out, and nothing is written out.
+            Kind::Seal | Kind::Ddl => Ok(Vec::new()),
+        }
+    }
+}
+
+fn input(data: &ColumnData) -> Input<'_> {
+    match data {
+        ColumnData::Fixed { bytes, .. } => Input::Fixed(bytes),
+        ColumnData::Var { offsets, bytes } => Input::Var { offsets, bytes },
+    }
+}

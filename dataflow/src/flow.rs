@@ -1,0 +1,119 @@
+//! The dataflows of one worker: one that ingests each channel, and one that answers reads.
+//!
+//! ```text
+//! log ─▶ inbox ─▶ ChannelSource ─(row counts)─▶ arrange        one dataflow a channel, time = TSO
+//!                      │ state: shards, closed-through
+//! handle ─▶ RequestSource ─▶ Search: gate, pool ─▶ Merge ─▶ handle      one dataflow, time = ()
+//! ```
+//!
+//! All workers build the same dataflows in the same order. A channel's source holds a capability on
+//! the worker that owns the channel only, so that the frontier of its counts is that channel's
+//! closed-through. Reads gate on the closed-through of each shard and not on a frontier, which is
+//! why their dataflow needs no time of its own.
+
+mod counts;
+mod ingest;
+mod search;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use hashbrown::HashSet;
+use millstream_catalog::catalog::Checkpoint;
+use millstream_catalog::model::{ChannelId, CollectionId};
+use millstream_log::Inbox;
+use timely::scheduling::Activator;
+use timely::worker::Worker;
+
+use crate::ask::Ask;
+use crate::channel::Channel;
+use crate::pool::Pool;
+use crate::shared::Shared;
+use counts::CountTrace;
+
+/// What a worker needs to build its dataflows.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Pool,
+    pub(crate) threads: usize,
+    /// Where each channel begins.
+    pub(crate) checkpoints: Arc<[Checkpoint]>,
+    /// The inbox of each channel.
+    pub(crate) inboxes: Arc<[Arc<Inbox>]>,
+    /// Collections whose ddl records must come before their data.
+    pub(crate) expected: Arc<HashSet<CollectionId>>,
+}
+
+/// The worker that owns a channel.
+pub(crate) fn owner(channel: ChannelId, workers: usize) -> usize {
+    usize::from(channel.0) % workers.max(1)
+}
+
+/// What the operators of one worker share.
+pub(crate) struct Local {
+    /// The state of each owned channel.
+    channels: Vec<Option<Rc<RefCell<Channel>>>>,
+    /// The row counts of each owned channel.
+    counts: RefCell<Vec<Option<CountTrace>>>,
+    /// Reads that wait for a shard to close.
+    gated: Cell<usize>,
+    /// Schedules the operator that holds them.
+    search: RefCell<Option<Activator>>,
+}
+
+impl Local {
+    /// Lets gated reads look again.
+    fn wake_reads(&self) {
+        if self.gated.get() > 0
+            && let Some(search) = &*self.search.borrow()
+        {
+            search.activate();
+        }
+    }
+}
+
+/// A reference to a read on its way to a worker: number of the caller, and the read.
+pub(crate) type Incoming = (u64, Arc<Ask>);
+
+/// Wakes a worker's request source; `Send`.
+pub(crate) type WakeRequests = timely::scheduling::SyncActivator;
+
+/// Builds all dataflows of a worker.
+pub(crate) fn build(
+    worker: &mut Worker,
+    setup: &Setup,
+    requests: Receiver<Incoming>,
+) -> (Rc<Local>, WakeRequests) {
+    let (index, peers) = (worker.index(), worker.peers());
+    let channels: Vec<_> = (0u16..)
+        .zip(setup.checkpoints.iter())
+        .map(|(id, &from)| {
+            let id = ChannelId(id);
+            let expected = Arc::clone(&setup.expected);
+            let channel = || Channel::new(id, from, expected, millstream_index::inv_norms);
+            (owner(id, peers) == index).then(|| Rc::new(RefCell::new(channel())))
+        })
+        .collect();
+    let local = Rc::new(Local {
+        counts: RefCell::new(Vec::with_capacity(channels.len())),
+        channels,
+        gated: Cell::new(0),
+        search: RefCell::new(None),
+    });
+    for id in 0..local.channels.len() as u16 {
+        let trace = ingest::build(worker, setup, &local, ChannelId(id));
+        local.counts.borrow_mut().push(trace);
+    }
+    let wake = search::build(worker, setup, &local, requests);
+    (local, wake)
+}
+
+/// Housekeeping between two steps of a worker.
+pub(crate) fn tidy(local: &Local) {
+    for trace in local.counts.borrow_mut().iter_mut().flatten() {
+        trace.compact();
+    }
+}

@@ -1,0 +1,72 @@
+//! What records of each kind mean: the conventions between gateways and workers.
+//!
+//! - `Insert`, `Upsert`: one record a shard and partition, one column a stored field, the primary
+//!   key and the dynamic field included.
+//! - `Delete` by key: one column, the primary key. By filter: no column, and the blob is an encoded
+//!   `millstream_expr::Plan`. The partition is [`ALL_PARTITIONS`] or one partition.
+//! - `Ddl`: no column, and the blob is an encoded [`DdlRecord`].
+
+use std::sync::Arc;
+
+use millstream_catalog::model::{CollectionSchema, PartitionId};
+use serde::{Deserialize, Serialize};
+
+/// The partition of a delete that covers all partitions.
+pub const ALL_PARTITIONS: PartitionId = PartitionId(-1);
+
+/// Version byte that begins an encoded [`DdlRecord`].
+const VERSION: u8 = 1;
+
+/// A change of what exists, at its position in the log of each channel of the collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DdlRecord {
+    /// The shard of the record begins, with this schema.
+    CollectionCreate {
+        /// The whole schema.
+        schema: Arc<CollectionSchema>,
+    },
+    /// The shard of the record ends with all its rows.
+    CollectionDrop,
+    /// All rows of a partition end.
+    PartitionDrop {
+        /// The partition.
+        partition: PartitionId,
+    },
+}
+
+impl DdlRecord {
+    /// The bytes of a record's blob.
+    ///
+    /// # Errors
+    /// The text of the encoder; none is known for these types.
+    pub fn encode(&self) -> Result<Vec<u8>, String> {
+        postcard::to_extend(self, vec![VERSION]).map_err(|e| e.to_string())
+    }
+
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<DdlRecord, String> {
+        match bytes {
+            [VERSION, rest @ ..] => postcard::from_bytes(rest).map_err(|e| e.to_string()),
+            [other, ..] => Err(format!("ddl record of unknown version {other}")),
+            [] => Err("empty ddl record".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ddl_record_survives_its_encoding_and_damage_is_an_error() {
+        let record = DdlRecord::PartitionDrop { partition: PartitionId(7) };
+        let bytes = record.encode().unwrap();
+        assert_eq!(DdlRecord::decode(&bytes), Ok(record));
+        assert!(DdlRecord::decode(&[]).is_err());
+        assert!(DdlRecord::decode(&[9, 0]).is_err());
+        assert!(DdlRecord::decode(&bytes[..1]).is_err());
+    }
+}

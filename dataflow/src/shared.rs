@@ -1,0 +1,184 @@
+//! What workers and handles share: closed-through, waiting callers, outcomes of filter deletes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use futures::channel::oneshot;
+use hashbrown::HashMap;
+use millstream_catalog::catalog::Checkpoint;
+use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp};
+use parking_lot::Mutex;
+
+use crate::ask::{Ask, Reply};
+
+/// A caller that waits for the answer to its read.
+pub(crate) struct Caller {
+    pub(crate) ask: Arc<Ask>,
+    pub(crate) reply: oneshot::Sender<Result<Reply, Fault>>,
+}
+
+struct CloseWaiter {
+    channels: Vec<ChannelId>,
+    at_least: Timestamp,
+    done: oneshot::Sender<()>,
+}
+
+struct Outcome {
+    shards_left: usize,
+    rows: u64,
+    done: oneshot::Sender<Result<u64, Fault>>,
+}
+
+/// Called when the checkpoint of a channel may move forward.
+pub(crate) type OnCheckpoint = Box<dyn Fn(ChannelId, Checkpoint) + Send + Sync>;
+
+/// State of one process that its workers and its handles share.
+pub(crate) struct Shared {
+    closed: Vec<AtomicU64>,
+    callers: Mutex<HashMap<u64, Caller>>,
+    next_id: AtomicU64,
+    waiters: Mutex<Vec<CloseWaiter>>,
+    /// Length of `waiters`, read without the lock each time a channel advances.
+    waiting: AtomicUsize,
+    outcomes: Mutex<HashMap<RequestId, Outcome>>,
+    broken: Mutex<HashMap<ChannelId, Fault>>,
+    rows: AtomicI64,
+    pub(crate) on_checkpoint: OnCheckpoint,
+}
+
+impl Shared {
+    pub(crate) fn new(closed: &[Timestamp], on_checkpoint: OnCheckpoint) -> Shared {
+        Shared {
+            closed: closed.iter().map(|t| AtomicU64::new(t.0)).collect(),
+            callers: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            waiters: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            outcomes: Mutex::default(),
+            broken: Mutex::default(),
+            rows: AtomicI64::new(0),
+            on_checkpoint,
+        }
+    }
+
+    /// Closed-through of a channel; of an unknown one, the beginning of time.
+    pub(crate) fn closed(&self, channel: ChannelId) -> Timestamp {
+        let closed = self.closed.get(usize::from(channel.0));
+        closed.map_or(Timestamp::MIN, |c| Timestamp(c.load(Ordering::Acquire)))
+    }
+
+    /// The latest time that is closed on all these channels.
+    pub(crate) fn closed_all(&self, channels: &[ChannelId]) -> Timestamp {
+        channels.iter().map(|&c| self.closed(c)).min().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Publishes a channel's progress and wakes who waited for it.
+    pub(crate) fn advance(&self, channel: ChannelId, closed: Timestamp) {
+        if let Some(slot) = self.closed.get(usize::from(channel.0)) {
+            // Sequentially consistent with `wait_closed`: either it sees this time, or this sees it.
+            slot.store(closed.0, Ordering::SeqCst);
+        }
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.release_waiters();
+        }
+    }
+
+    fn release_waiters(&self) {
+        let mut waiters = self.waiters.lock();
+        let mut i = 0;
+        while i < waiters.len() {
+            let gone = waiters[i].done.is_canceled();
+            if gone || self.closed_all(&waiters[i].channels) >= waiters[i].at_least {
+                // A caller that is gone waits for nothing.
+                let _ = waiters.swap_remove(i).done.send(());
+            } else {
+                i += 1;
+            }
+        }
+        self.waiting.store(waiters.len(), Ordering::SeqCst);
+    }
+
+    /// Resolves when `at_least` is closed on all these channels.
+    pub(crate) fn wait_closed(
+        &self,
+        channels: &[ChannelId],
+        at_least: Timestamp,
+    ) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        let mut waiters = self.waiters.lock();
+        waiters.push(CloseWaiter { channels: channels.to_vec(), at_least, done });
+        self.waiting.store(waiters.len(), Ordering::SeqCst);
+        drop(waiters);
+        self.release_waiters();
+        receiver
+    }
+
+    /// Registers a caller; its number finds it again.
+    pub(crate) fn call(&self, ask: Arc<Ask>) -> (u64, oneshot::Receiver<Result<Reply, Fault>>) {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (reply, receiver) = oneshot::channel();
+        self.callers.lock().insert(id, Caller { ask, reply });
+        (id, receiver)
+    }
+
+    /// Takes a caller, to answer it or because it is gone.
+    pub(crate) fn take_caller(&self, id: u64) -> Option<Caller> {
+        self.callers.lock().remove(&id)
+    }
+
+    /// Whether somebody still waits for an answer.
+    pub(crate) fn is_waited_for(&self, id: u64) -> bool {
+        self.callers.lock().contains_key(&id)
+    }
+
+    /// Registers a filter delete on this many shards.
+    pub(crate) fn expect_outcome(
+        &self,
+        request: RequestId,
+        shards: usize,
+    ) -> oneshot::Receiver<Result<u64, Fault>> {
+        let (done, receiver) = oneshot::channel();
+        let outcome = Outcome { shards_left: shards, rows: 0, done };
+        self.outcomes.lock().insert(request, outcome);
+        receiver
+    }
+
+    /// Adds what one shard did for a filter delete; the last shard answers.
+    pub(crate) fn report_outcome(&self, request: RequestId, rows: Result<u64, Fault>) {
+        let mut outcomes = self.outcomes.lock();
+        let Some(outcome) = outcomes.get_mut(&request) else { return };
+        outcome.shards_left = outcome.shards_left.saturating_sub(1);
+        let failed = rows.is_err();
+        outcome.rows += rows.as_ref().map_or(0, |rows| *rows);
+        if (failed || outcome.shards_left == 0)
+            && let Some(outcome) = outcomes.remove(&request)
+        {
+            // A caller that is gone does not need the count.
+            let _ = outcome.done.send(rows.map(|_| outcome.rows));
+        }
+    }
+
+    /// Forgets a filter delete whose caller is gone.
+    pub(crate) fn forget_outcome(&self, request: RequestId) {
+        self.outcomes.lock().remove(&request);
+    }
+
+    /// Marks a channel as stopped, for ever.
+    pub(crate) fn set_broken(&self, channel: ChannelId, why: Fault) {
+        self.broken.lock().insert(channel, why);
+    }
+
+    /// Why channels stopped, in no order.
+    pub(crate) fn broken(&self) -> Vec<(ChannelId, Fault)> {
+        self.broken.lock().iter().map(|(c, f)| (*c, f.clone())).collect()
+    }
+
+    pub(crate) fn add_rows(&self, rows: i64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Live rows of all shards of this process.
+    pub(crate) fn rows(&self) -> i64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+}

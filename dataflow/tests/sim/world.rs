@@ -1,0 +1,594 @@
+//! The simulated world: gateways, log, worker and clock, and the steps that a seed chooses.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use millstream_catalog::catalog::{Catalog, Checkpoint};
+use millstream_catalog::clock::Clock;
+use millstream_catalog::memory::{MemoryCatalog, MemoryData};
+use millstream_catalog::model::{ChannelId, Fault, Metric, RequestId, Timestamp};
+use millstream_catalog::tso::Tso;
+use millstream_dataflow::api::{
+    CountRequest, Guarantee, QueryRequest, SearchRequest, Target, Values,
+};
+use millstream_dataflow::{Config, Dataflow, Manual};
+use millstream_log::memory::{MemoryLog, MemoryStore, Mode};
+use millstream_log::{Log, WriteError, Writer};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::oracle::Oracle;
+use crate::requests::{CHANNELS, DIM, Op, PLACES, TOKEN, VECTOR, filter, plan, records, schema};
+
+const START_MS: u64 = 1_700_000_000_000;
+
+struct SimClock(AtomicU64);
+
+impl Clock for SimClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What happened, so that a run that reaches nothing is noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    acknowledged: u64,
+    unknown: u64,
+    answers: u64,
+    again: u64,
+    crashes: u64,
+    repeated: u64,
+    clock_jumps: u64,
+    filter_deletes: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.answers += other.answers;
+        self.again += other.again;
+        self.crashes += other.crashes;
+        self.repeated += other.repeated;
+        self.clock_jumps += other.clock_jumps;
+        self.filter_deletes += other.filter_deletes;
+    }
+
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 8] {
+        [
+            ("acknowledged writes", self.acknowledged),
+            ("writes of unknown outcome", self.unknown),
+            ("answers", self.answers),
+            ("answers asked again", self.again),
+            ("crashes", self.crashes),
+            ("repeated deliveries", self.repeated),
+            ("clock jumps", self.clock_jumps),
+            ("filter deletes", self.filter_deletes),
+        ]
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Question {
+    Search { divisor: Option<i64>, query: [f32; DIM as usize], topk: u32 },
+    Query { divisor: Option<i64>, offset: u64, limit: Option<u64> },
+    Count { divisor: Option<i64> },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Answer {
+    Hits(Vec<(i64, f32)>),
+    Tokens(Vec<i64>),
+    Count(u64),
+}
+
+type Read = Pin<Box<dyn Future<Output = Result<(Timestamp, Answer), Fault>>>>;
+type Write = Pin<Box<dyn Future<Output = Result<Timestamp, WriteError>>>>;
+
+struct OpenRead {
+    place: usize,
+    question: Question,
+    guarantee: Guarantee,
+    /// Stamps of all writes that were acknowledged before the read began.
+    must_see: Timestamp,
+    read: Read,
+}
+
+struct Gateway {
+    log: Arc<MemoryLog>,
+    writer: Arc<Writer>,
+}
+
+/// Everything that one crash takes.
+struct Process {
+    manual: Manual,
+    dataflow: Dataflow,
+    gateways: Vec<Gateway>,
+    tso: Arc<Tso>,
+    writes: Vec<(Op, Write)>,
+    reads: Vec<OpenRead>,
+    inboxes: Vec<Arc<millstream_log::Inbox>>,
+}
+
+pub(crate) struct World {
+    random: StdRng,
+    clock: Arc<SimClock>,
+    catalog: Arc<MemoryData>,
+    store: Arc<MemoryStore>,
+    process: Option<Process>,
+    /// Plans of filter deletes and what they mean.
+    divisors: BTreeMap<Vec<u8>, i64>,
+    next_token: i64,
+    next_request: u128,
+    last_ts: Timestamp,
+    /// The largest stamp of an acknowledged write.
+    acknowledged: Timestamp,
+    /// A time after the acknowledgement of the ddl records that make the collections.
+    created: Timestamp,
+    acknowledged_tokens: Vec<(usize, i64, Timestamp)>,
+    /// Answers given: they must be given again for ever.
+    given: Vec<(usize, Question, Timestamp, Answer)>,
+    dropped: Vec<(usize, i64)>,
+    tally: Tally,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> World {
+        let mut world = World {
+            random: StdRng::seed_from_u64(seed),
+            clock: Arc::new(SimClock(AtomicU64::new(START_MS))),
+            catalog: Arc::default(),
+            store: MemoryStore::new(CHANNELS),
+            process: None,
+            divisors: BTreeMap::new(),
+            next_token: 0,
+            next_request: 1,
+            last_ts: Timestamp::MIN,
+            acknowledged: Timestamp::MIN,
+            created: Timestamp::MIN,
+            acknowledged_tokens: Vec::new(),
+            given: Vec::new(),
+            dropped: Vec::new(),
+            tally: Tally::default(),
+        };
+        for divisor in 2..6 {
+            world.divisors.insert(plan(&filter(divisor)).to_vec(), divisor);
+        }
+        world.start();
+        for place in 0..PLACES.len() {
+            world.write(place, Op::Create);
+        }
+        world.settle();
+        // Stamps of the records would not do: a late record takes effect after its stamp.
+        world.created = world.now();
+        world
+    }
+
+    /// Starts a process over what survived.
+    fn start(&mut self) {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let catalog = MemoryCatalog::open(&self.catalog, clock, CHANNELS).expect("memory opens");
+        let tso = catalog.tso();
+        let config = Config {
+            workers: 1,
+            scan_threads: 0,
+            checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
+            collections: PLACES.iter().map(|p| p.id).collect(),
+            inbox_bytes: 1 << 20,
+            on_checkpoint: Box::new(|_, _| {}),
+        };
+        let (manual, parts) = Dataflow::manual(config).expect("a worker by hand");
+        // Two gateways stamp the same channels in half of the worlds' lives.
+        let count = self.random.random_range(1..=2usize);
+        let gateways: Vec<_> = (0..count)
+            .map(|_| {
+                let log = MemoryLog::open(Arc::clone(&self.store), count == 1, Mode::Stepped);
+                let writer = Writer::new(Arc::clone(&log) as _, Arc::clone(&tso));
+                Gateway { log, writer }
+            })
+            .collect();
+        for (channel, inbox) in (0u16..).zip(&parts.inboxes) {
+            let inbox = Arc::clone(inbox);
+            let subscribed = gateways[0].log.subscribe(ChannelId(channel), 0, inbox);
+            futures::executor::block_on(subscribed).expect("memory subscribes");
+        }
+        self.process = Some(Process {
+            manual,
+            dataflow: parts.dataflow,
+            gateways,
+            tso,
+            writes: Vec::new(),
+            reads: Vec::new(),
+            inboxes: parts.inboxes,
+        });
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a process runs between crashes")
+    }
+
+    fn now(&mut self) -> Timestamp {
+        let tso = Arc::clone(&self.process().tso);
+        let now = futures::executor::block_on(tso.now()).expect("memory extends the window");
+        assert!(now > self.last_ts, "G4: {now:?} after {:?}", self.last_ts);
+        self.last_ts = now;
+        now
+    }
+
+    pub(crate) fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..22 => self.client_writes(),
+            22..38 => self.client_reads(),
+            38..62 => self.log_moves(),
+            62..70 => self.deliver(),
+            70..72 => self.repeat(),
+            72..92 => self.process().manual.step(),
+            92..95 => self.ask_again(),
+            95..97 => self.clock_jumps(),
+            97..98 => self.crash(),
+            _ => self.clock.0.store(self.clock.now_ms() + 1, Ordering::Relaxed),
+        }
+        self.poll();
+    }
+
+    fn client_writes(&mut self) {
+        let place = self.random.random_range(0..PLACES.len());
+        let partition = self.random.random_range(1..4i64);
+        let some_partition = self.random.random_bool(0.5).then_some(partition);
+        let rows = self.random.random_range(1..8usize);
+        let keys: Vec<i64> = (0..rows).map(|_| self.random.random_range(0..16)).collect();
+        let new_rows = |next: &mut i64| {
+            let rows = keys.iter().map(|&pk| {
+                *next += 1;
+                (pk, *next)
+            });
+            rows.collect::<Vec<_>>()
+        };
+        let op = match self.random.random_range(0..20) {
+            0..8 => Op::Insert { partition, rows: new_rows(&mut self.next_token) },
+            8..13 => Op::Upsert { partition, rows: new_rows(&mut self.next_token) },
+            13..16 => Op::Delete { partition: some_partition, keys },
+            16..19 => {
+                let divisor = self.random.random_range(2..6);
+                Op::DeleteTokens { partition: some_partition, divisor }
+            }
+            _ if self.random.random_bool(0.2) => Op::PartitionDrop { partition },
+            _ => return,
+        };
+        // As the catalog would have it: nothing new goes to a partition whose drop is decided.
+        let into = match &op {
+            Op::Insert { partition, .. } | Op::Upsert { partition, .. } => Some(*partition),
+            _ => None,
+        };
+        if into.is_some_and(|p| self.dropped.contains(&(place, p))) {
+            return;
+        }
+        if let Op::PartitionDrop { partition } = op {
+            self.dropped.push((place, partition));
+        }
+        self.tally.filter_deletes += u64::from(matches!(op, Op::DeleteTokens { .. }));
+        self.write(place, op);
+    }
+
+    fn write(&mut self, place: usize, op: Op) {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        let units = records(&PLACES[place], &op);
+        let count = self.process().gateways.len();
+        let gateway = self.random.random_range(0..count);
+        let writer = Arc::clone(&self.process().gateways[gateway].writer);
+        let write = Box::pin(async move { writer.write(request, units).await });
+        if let Op::Insert { rows, .. } = &op {
+            let tokens = rows.iter().map(|&(_, token)| (place, token, Timestamp::MAX));
+            self.acknowledged_tokens.extend(tokens);
+        }
+        self.process().writes.push((op, write));
+    }
+
+    fn client_reads(&mut self) {
+        let place = self.random.random_range(0..PLACES.len());
+        let divisor = self.random.random_bool(0.4).then(|| self.random.random_range(2..6));
+        let question = match self.random.random_range(0..3) {
+            0 => {
+                let query = [0.0; DIM as usize].map(|_: f32| self.random.random_range(0..5) as f32);
+                let topk = self.random.random_range(1..12);
+                Question::Search { divisor, query, topk }
+            }
+            1 => {
+                let limit = self.random.random_bool(0.7).then(|| self.random.random_range(1..20));
+                Question::Query { divisor, offset: self.random.random_range(0..4), limit }
+            }
+            _ => Question::Count { divisor },
+        };
+        let must_see = self.acknowledged;
+        let now = self.now();
+        let strong = self.random.random_bool(0.6);
+        let (guarantee, must_see) = if strong {
+            (Guarantee::AtLeast(now), must_see)
+        } else {
+            (Guarantee::AtLeast(now.minus_ms(self.random.random_range(0..50))), Timestamp::MIN)
+        };
+        self.ask(place, question, guarantee, must_see);
+    }
+
+    fn ask(&mut self, place: usize, question: Question, guarantee: Guarantee, must_see: Timestamp) {
+        let (Guarantee::AtLeast(at) | Guarantee::Pinned(at)) = guarantee;
+        let count = self.process().gateways.len();
+        let gateway = self.random.random_range(0..count);
+        let channels = PLACES[place].channels;
+        let needed = at.max(self.created);
+        self.process().gateways[gateway].writer.tick(channels, needed);
+        let dataflow = self.process().dataflow.clone();
+        let asked = question.clone();
+        let known_at = self.created;
+        let read = Box::pin(async move { ask(dataflow, place, asked, guarantee, known_at).await });
+        self.process().reads.push(OpenRead { place, question, guarantee, must_see, read });
+    }
+
+    fn ask_again(&mut self) {
+        if self.given.is_empty() {
+            return;
+        }
+        let i = self.random.random_range(0..self.given.len());
+        let (place, question, at, _) = self.given[i].clone();
+        self.tally.again += 1;
+        self.ask(place, question, Guarantee::Pinned(at), Timestamp::MIN);
+    }
+
+    fn log_moves(&mut self) {
+        let count = self.process().gateways.len();
+        let gateway = self.random.random_range(0..count);
+        let log = Arc::clone(&self.process().gateways[gateway].log);
+        let flying = log.in_flight().len();
+        if flying == 0 {
+            return;
+        }
+        let index = self.random.random_range(0..flying);
+        match self.random.random_range(0..20) {
+            0..5 => drop(log.step_land(index)),
+            // On an exclusive log an append that fails ends the process; see `crash`.
+            5 if count > 1 => drop(log.step_lose(index)),
+            _ => drop(log.step_ack(index)),
+        }
+    }
+
+    fn deliver(&mut self) {
+        let channel = ChannelId(self.random.random_range(0..CHANNELS));
+        self.process().gateways[0].log.step_deliver(channel);
+    }
+
+    fn repeat(&mut self) {
+        let channel = ChannelId(self.random.random_range(0..CHANNELS));
+        let last = self.store.entries(channel).len() as u64;
+        if last > 0 {
+            let seq = self.random.random_range(1..=last);
+            self.process().gateways[0].log.redeliver(channel, seq);
+            self.tally.repeated += 1;
+        }
+    }
+
+    fn clock_jumps(&mut self) {
+        let now = self.clock.now_ms();
+        let jumped = match self.random.random_range(0..4) {
+            0 => now.saturating_sub(1_000),
+            1 => now.saturating_sub(3_600_000),
+            2 => now + 40,
+            _ => now + 3_000,
+        };
+        self.clock.0.store(jumped, Ordering::Relaxed);
+        self.tally.clock_jumps += 1;
+    }
+
+    /// Everything but the log and the catalog is gone; what was in flight may have landed.
+    fn crash(&mut self) {
+        let process = self.process.take().expect("a process runs between crashes");
+        for gateway in &process.gateways {
+            for index in 0..gateway.log.in_flight().len() {
+                if self.random.random_bool(0.5) {
+                    gateway.log.step_land(index);
+                }
+            }
+        }
+        process.inboxes.iter().for_each(|inbox| inbox.close());
+        self.tally.unknown += process.writes.len() as u64;
+        self.tally.crashes += 1;
+        drop(process);
+        self.start();
+    }
+
+    /// Lets everything come to rest.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            for gateway in &self.process().gateways {
+                gateway.log.settle();
+            }
+            for _ in 0..4 {
+                self.process().manual.step();
+            }
+            self.poll();
+            self.tick_again();
+            if self.process().writes.is_empty() && self.process().reads.is_empty() {
+                return;
+            }
+        }
+        let process = self.process();
+        let closed: Vec<_> = (0..CHANNELS).map(|c| process.dataflow.closed(ChannelId(c))).collect();
+        let reads: Vec<_> = process.reads.iter().map(|r| (&r.question, r.guarantee)).collect();
+        let writes: Vec<_> = process.writes.iter().map(|w| &w.0).collect();
+        panic!("G12: no end after the last fault: {reads:?} {writes:?} closed {closed:?}");
+    }
+
+    /// A gateway whose read still waits asks for its tick again: the first may be lost.
+    fn tick_again(&mut self) {
+        let created = self.created;
+        let process = self.process();
+        for read in &process.reads {
+            let (Guarantee::AtLeast(at) | Guarantee::Pinned(at)) = read.guarantee;
+            process.gateways[0].writer.tick(PLACES[read.place].channels, at.max(created));
+        }
+    }
+
+    fn poll(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let process = self.process.as_mut().expect("a process runs between crashes");
+        let mut ended = Vec::new();
+        process.writes.retain_mut(|(op, write)| match write.as_mut().poll(&mut context) {
+            Poll::Pending => true,
+            Poll::Ready(outcome) => {
+                ended.push((op.clone(), outcome));
+                false
+            }
+        });
+        let mut answered = Vec::new();
+        let mut i = 0;
+        while i < process.reads.len() {
+            match process.reads[i].read.as_mut().poll(&mut context) {
+                Poll::Pending => i += 1,
+                Poll::Ready(answer) => answered.push((process.reads.remove(i), answer)),
+            }
+        }
+        for (op, outcome) in ended {
+            self.written(&op, outcome);
+        }
+        if !answered.is_empty() {
+            let oracle = Oracle::read(&self.store, &self.divisors);
+            for (read, answer) in answered {
+                let (as_of, answer) = answer.unwrap_or_else(|e| panic!("{:?}: {e}", read.question));
+                self.answered(&oracle, read, as_of, answer);
+            }
+        }
+    }
+
+    fn written(&mut self, op: &Op, outcome: Result<Timestamp, WriteError>) {
+        match outcome {
+            Ok(ts) => {
+                self.tally.acknowledged += 1;
+                self.acknowledged = self.acknowledged.max(ts);
+                if let Op::Insert { rows, .. } = op {
+                    for known in &mut self.acknowledged_tokens {
+                        if rows.iter().any(|&(_, token)| token == known.1) {
+                            known.2 = ts;
+                        }
+                    }
+                }
+            }
+            Err(_) => self.tally.unknown += 1,
+        }
+    }
+
+    fn answered(&mut self, oracle: &Oracle, read: OpenRead, as_of: Timestamp, answer: Answer) {
+        let OpenRead { place, question, guarantee, must_see, .. } = read;
+        match guarantee {
+            Guarantee::AtLeast(at) => assert!(as_of >= at, "G5"),
+            Guarantee::Pinned(at) => assert_eq!(as_of, at, "a pinned read runs at its time"),
+        }
+        assert!(as_of >= must_see, "G5: a write acknowledged before the read is later than it");
+        assert_eq!(
+            answer,
+            expected(oracle, place, &question, as_of),
+            "G3, G6: {question:?} of collection {place} at {as_of:?}"
+        );
+        self.tally.answers += 1;
+        self.given.push((place, question, as_of, answer));
+    }
+
+    /// After the last fault everything is answered, and the past is as it was.
+    pub(crate) fn finish(mut self) -> Tally {
+        self.settle();
+        let oracle = Oracle::read(&self.store, &self.divisors);
+        for (place, token, ts) in &self.acknowledged_tokens {
+            let there = oracle.rows.iter().any(|r| r.token == *token);
+            assert!(there || *ts == Timestamp::MAX || self.place_dropped(*place), "G1: {token}");
+        }
+        for (place, question, at, answer) in &self.given {
+            let now = expected(&oracle, *place, question, *at);
+            assert_eq!(*answer, now, "I1: {question:?} at {at:?} changed after it was closed");
+        }
+        for place in 0..PLACES.len() {
+            for question in [
+                Question::Count { divisor: None },
+                Question::Query { divisor: None, offset: 0, limit: None },
+            ] {
+                let (must_see, now) = (self.acknowledged, self.now());
+                self.ask(place, question, Guarantee::AtLeast(now), must_see);
+            }
+        }
+        self.settle();
+        self.process().dataflow.stop();
+        self.tally
+    }
+
+    fn place_dropped(&self, place: usize) -> bool {
+        self.dropped.iter().any(|(p, _)| *p == place)
+    }
+}
+
+fn expected(oracle: &Oracle, place: usize, question: &Question, at: Timestamp) -> Answer {
+    match question {
+        Question::Search { divisor, query, topk } => {
+            Answer::Hits(oracle.nearest(place, at.0, *divisor, query, *topk as usize))
+        }
+        Question::Query { divisor, offset, limit } => {
+            let rows = oracle.newest(place, at.0, *divisor);
+            let tokens = rows.iter().map(|r| r.token).skip(*offset as usize);
+            let limit = limit.map_or(usize::MAX, |l| l as usize);
+            Answer::Tokens(tokens.take(limit).collect())
+        }
+        Question::Count { divisor } => {
+            Answer::Count(oracle.visible(place, at.0, *divisor).len() as u64)
+        }
+    }
+}
+
+async fn ask(
+    dataflow: Dataflow,
+    place: usize,
+    question: Question,
+    guarantee: Guarantee,
+    known_at: Timestamp,
+) -> Result<(Timestamp, Answer), Fault> {
+    let place = &PLACES[place];
+    let target = Target {
+        collection: place.id,
+        channels: place.channels.to_vec(),
+        partitions: Vec::new(),
+        guarantee,
+        known_at,
+        timeout_ms: 1_000,
+    };
+    let encoded = |divisor: Option<i64>| divisor.map(|d| plan(&filter(d)));
+    assert_eq!(schema().fields.len(), 3);
+    match question {
+        Question::Search { divisor, query, topk } => {
+            let request = SearchRequest {
+                target,
+                field: VECTOR,
+                metric: Metric::L2,
+                dim: DIM,
+                queries: query.as_slice().into(),
+                topk,
+                filter: encoded(divisor),
+                output: Vec::new(),
+            };
+            let reply = dataflow.search(request).await?;
+            let Values::Long(pks) = reply.pks.values else { panic!("keys are Int64") };
+            Ok((reply.as_of, Answer::Hits(pks.into_iter().zip(reply.scores).collect())))
+        }
+        Question::Query { divisor, offset, limit } => {
+            let (filter, output) = (encoded(divisor), vec![TOKEN]);
+            let request = QueryRequest { target, filter, output, offset, limit };
+            let mut reply = dataflow.query(request).await?;
+            let Values::Long(tokens) = reply.columns.remove(0).values else { panic!("tokens") };
+            Ok((reply.as_of, Answer::Tokens(tokens)))
+        }
+        Question::Count { divisor } => {
+            let reply = dataflow.count(CountRequest { target, filter: encoded(divisor) }).await?;
+            Ok((reply.as_of, Answer::Count(reply.rows)))
+        }
+    }
+}

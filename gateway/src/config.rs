@@ -1,0 +1,222 @@
+//! Settings: defaults, then `millstream.toml`, then `MILLSTREAM_…` in the environment, then flags.
+//!
+//! There are few of them, each has one name everywhere (`data_dir`, `MILLSTREAM_DATA_DIR`,
+//! `--data-dir`), and one that nobody knows is an error.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// The file that is read when none is named and it is there.
+pub const FILE: &str = "millstream.toml";
+const ENV_PREFIX: &str = "MILLSTREAM_";
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of everything that is kept on this machine.
+    pub data_dir: PathBuf,
+    /// Where clients connect. Beyond loopback anybody who can reach it can do anything.
+    pub listen: SocketAddr,
+    /// Where health, metrics and the log level are.
+    pub admin_listen: SocketAddr,
+    /// `sqlite`, for a file in the data folder, or `postgres://…`.
+    pub catalog: String,
+    /// `embedded`, for files in the data folder, or `nats://…`.
+    pub log: String,
+    /// Timely workers; 0 means one for every two cores. More do not make one search faster.
+    pub workers: usize,
+    /// Threads that scan for searches; 0 means one a core.
+    pub scan_threads: usize,
+    /// Physical channels of a new cluster; an existing one keeps what it has.
+    pub channels: u16,
+    /// Filter of log lines: a level, or `target=level` pairs.
+    pub log_level: String,
+    /// Look of log lines.
+    pub log_format: LogFormat,
+    /// Requests that take longer, in milliseconds, are logged.
+    pub slow_request_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data_dir: PathBuf::from("millstream-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 19_530)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9_091)),
+            catalog: "sqlite".to_owned(),
+            log: "embedded".to_owned(),
+            workers: 0,
+            scan_threads: 0,
+            channels: 16,
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
+            slow_request_ms: 5_000,
+        }
+    }
+}
+
+/// The flags that stand for settings. Without a value a flag leaves the setting alone.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+pub struct Flags {
+    /// Settings file [default: millstream.toml if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "MILLSTREAM_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Folder of everything that is kept on this machine [default: millstream-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Where clients connect [default: 127.0.0.1:19530]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Where health, metrics and the log level are [default: 127.0.0.1:9091]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<SocketAddr>,
+    /// sqlite or postgres://… [default: sqlite]
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
+    /// embedded or nats://… [default: embedded]
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Timely workers [default: one for every two cores]
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
+    /// Threads that scan for searches [default: one a core]
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan_threads: Option<usize>,
+    /// Physical channels of a new cluster [default: 16]
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u16>,
+    /// Filter of log lines, as debug or millstream_gateway=debug [default: info]
+    #[arg(long, global = true, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+    /// Look of log lines [default: text]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+    /// Log requests that take longer than this many milliseconds [default: 5000]
+    #[arg(long, global = true, value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_request_ms: Option<u64>,
+}
+
+/// Reads the settings from all their places.
+///
+/// # Errors
+/// A text that names the key, or the file that cannot be read.
+pub fn load(flags: &Flags) -> Result<Config, String> {
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    match &flags.config {
+        Some(file) if !file.exists() => {
+            return Err(format!("settings file {} does not exist", file.display()));
+        }
+        Some(file) => figment = figment.merge(Toml::file_exact(file)),
+        None if Path::new(FILE).exists() => figment = figment.merge(Toml::file_exact(FILE)),
+        None => {}
+    }
+    // The test suite's own variables, and the one that names the file, are no settings.
+    let env = Env::prefixed(ENV_PREFIX)
+        .filter(|key| !key.starts_with("test_") && !key.starts_with("bench_") && key != "config");
+    let config: Config = figment
+        .merge(env)
+        .merge(Serialized::globals(flags))
+        .extract()
+        .map_err(|error| format!("settings: {error}"))?;
+    config.checked()
+}
+
+impl Config {
+    fn checked(self) -> Result<Config, String> {
+        if self.channels == 0 || self.channels > 1_024 {
+            return Err(format!("channels = {} is not in 1..=1024", self.channels));
+        }
+        if !(self.log == "embedded" || self.log.starts_with("nats://")) {
+            return Err(format!("log = {} is neither embedded nor nats://…", self.log));
+        }
+        let postgres = ["postgres://", "postgresql://"].iter().any(|p| self.catalog.starts_with(p));
+        if !(self.catalog == "sqlite" || postgres) {
+            return Err(format!("catalog = {} is neither sqlite nor postgres://…", self.catalog));
+        }
+        Ok(self)
+    }
+
+    /// Timely workers to start.
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => (cores() / 2).max(1),
+            n => n,
+        }
+    }
+
+    /// Threads of the scan pool to start.
+    pub fn scan_thread_count(&self) -> usize {
+        match self.scan_threads {
+            0 => cores(),
+            n => n,
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.toml");
+        std::fs::write(&file, text).unwrap();
+        load(&Flags { config: Some(file), channels: Some(4), ..Flags::default() })
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_and_flags_override_the_file() {
+        let config =
+            with_file("channels = 8\nslow_request_ms = 7\nlog_format = \"json\"\n").unwrap();
+        assert_eq!((config.channels, config.slow_request_ms), (4, 7));
+        assert_eq!(config.log_format, LogFormat::Json);
+        assert_eq!(config.listen, Config::default().listen);
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_an_error_that_names_it() {
+        let error = with_file("chanels = 8\n").unwrap_err();
+        assert!(error.contains("chanels"), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_an_error() {
+        assert!(with_file("log = \"kafka://x\"\n").unwrap_err().contains("kafka://x"));
+        assert!(with_file("catalog = \"mysql://x\"\n").unwrap_err().contains("mysql://x"));
+        let missing = Flags { config: Some("/nowhere/at/all.toml".into()), ..Flags::default() };
+        assert!(load(&missing).unwrap_err().contains("does not exist"));
+    }
+}

@@ -1,0 +1,185 @@
+//! Output fields: what a read must fetch, and how the fetched columns become an answer.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use millstream_catalog::model::limits::DYNAMIC_FIELD;
+use millstream_catalog::model::{CollectionSchema, Fault, FieldId};
+use millstream_dataflow::api::{Column, Values};
+use serde_json::{Map, Value};
+
+use super::data;
+use crate::pb::schema::FieldData;
+
+/// What a client wants of each row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Fields to fetch, in the order of the answer.
+    pub fields: Vec<FieldId>,
+    /// Names as the client gave them, `*` spelled out.
+    pub names: Vec<String>,
+    /// Keys to keep of the dynamic field; all of them when empty.
+    pub dynamic_keys: Vec<String>,
+}
+
+impl Output {
+    /// Resolves the names that a client gave.
+    pub fn resolve(schema: &CollectionSchema, wanted: &[String]) -> Result<Output, Fault> {
+        let mut output = Output::default();
+        let mut all_keys = false;
+        for name in wanted.iter().map(|n| n.trim()) {
+            if name == "*" {
+                for field in &schema.fields {
+                    output.add(field.id, &field.name);
+                    all_keys |= field.is_dynamic;
+                }
+            } else if let Some(field) = schema.field(name) {
+                output.add(field.id, name);
+                all_keys |= field.is_dynamic;
+            } else if let Some(dynamic) = schema.dynamic_field() {
+                let key = dynamic_key(name);
+                output.add(dynamic.id, &key);
+                output.dynamic_keys.push(key.into_owned());
+            } else {
+                return Err(Fault::plain(format!("field {name} not exist")));
+            }
+        }
+        if all_keys {
+            output.dynamic_keys.clear();
+        }
+        Ok(output)
+    }
+
+    /// Adds the primary key unless it is there.
+    pub fn with_field(mut self, id: FieldId, name: &str) -> Output {
+        self.add(id, name);
+        self
+    }
+
+    fn add(&mut self, id: FieldId, name: &str) {
+        if !self.fields.contains(&id) {
+            self.fields.push(id);
+        }
+        if !self.names.iter().any(|n| n == name) {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    /// The columns of an answer under the names of their fields.
+    pub fn render(
+        &self,
+        schema: &CollectionSchema,
+        columns: Vec<Column>,
+    ) -> Result<Vec<FieldData>, Fault> {
+        let mut rendered = Vec::with_capacity(columns.len());
+        for mut column in columns {
+            let Some(field) = schema.field_by_id(column.field) else {
+                let text = format!("the answer holds field {}, which is unknown", column.field);
+                return Err(Fault::internal(text));
+            };
+            if field.is_dynamic && !self.dynamic_keys.is_empty() {
+                column.values = keep_keys(column.values, &self.dynamic_keys);
+            }
+            rendered.push(data::field_data(field, column));
+        }
+        Ok(rendered)
+    }
+}
+
+/// The key that an output name means: `k`, `$meta["k"]` and `$meta['k']` are the same.
+fn dynamic_key(name: &str) -> Cow<'_, str> {
+    let inner = name
+        .strip_prefix(DYNAMIC_FIELD)
+        .and_then(|rest| rest.strip_prefix('['))
+        .and_then(|rest| rest.strip_suffix(']'))
+        .map(|quoted| quoted.trim_matches(['"', '\'']));
+    Cow::Borrowed(inner.unwrap_or(name))
+}
+
+fn keep_keys(values: Values, keys: &[String]) -> Values {
+    match values {
+        Values::Json(rows) => Values::Json(rows.iter().map(|row| kept(row, keys)).collect()),
+        other => other,
+    }
+}
+
+fn kept(row: &Bytes, keys: &[String]) -> Bytes {
+    let Ok(mut map) = serde_json::from_slice::<Map<String, Value>>(row) else {
+        return row.clone();
+    };
+    map.retain(|key, _| keys.iter().any(|k| k == key));
+    serde_json::to_vec(&map).map_or_else(|_| row.clone(), Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_catalog::model::{DataType, FieldSchema};
+
+    use super::*;
+
+    fn field(id: i64, name: &str, data_type: DataType) -> FieldSchema {
+        FieldSchema {
+            id: FieldId(id),
+            name: name.into(),
+            description: String::new(),
+            data_type,
+            is_primary: id == 100,
+            auto_id: false,
+            is_dynamic: name == DYNAMIC_FIELD,
+            dim: 2,
+            max_length: 4,
+            type_params: Vec::new(),
+        }
+    }
+
+    fn schema(dynamic: bool) -> CollectionSchema {
+        let mut fields =
+            vec![field(100, "id", DataType::Int64), field(101, "v", DataType::FloatVector)];
+        if dynamic {
+            fields.push(field(102, DYNAMIC_FIELD, DataType::Json));
+        }
+        CollectionSchema {
+            name: "c".into(),
+            description: String::new(),
+            enable_dynamic_field: dynamic,
+            fields,
+            version: 0,
+        }
+    }
+
+    fn resolve(dynamic: bool, names: &[&str]) -> Result<Output, Fault> {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        Output::resolve(&schema(dynamic), &names)
+    }
+
+    #[test]
+    fn a_star_means_every_field_and_every_dynamic_key() {
+        let output = resolve(true, &["*", "color"]).unwrap();
+        assert_eq!(output.fields, [FieldId(100), FieldId(101), FieldId(102)]);
+        assert_eq!(output.names, ["id", "v", "$meta", "color"]);
+        assert!(output.dynamic_keys.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_name_is_a_dynamic_key_or_an_error() {
+        let output = resolve(true, &["color", "$meta[\"size\"]"]).unwrap();
+        assert_eq!(output.fields, [FieldId(102)]);
+        assert_eq!(output.dynamic_keys, ["color", "size"]);
+        assert_eq!(resolve(false, &["color"]).unwrap_err().message, "field color not exist");
+    }
+
+    #[test]
+    fn only_the_wanted_keys_of_the_dynamic_field_are_returned() {
+        let output = resolve(true, &["color"]).unwrap();
+        let row = Bytes::from_static(br#"{"color":"red","size":3}"#);
+        let column = Column {
+            field: FieldId(102),
+            data_type: DataType::Json,
+            values: Values::Json(vec![row, Bytes::from_static(b"{}")]),
+        };
+        let rendered = output.render(&schema(true), vec![column]).unwrap();
+        assert!(rendered[0].is_dynamic);
+        let text = format!("{:?}", rendered[0].field);
+        assert!(text.contains("red") && !text.contains("size"), "{text}");
+    }
+}

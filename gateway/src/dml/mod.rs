@@ -1,0 +1,202 @@
+//! Writes: from checked columns to records, one for each shard that gets rows.
+//!
+//! Vectors and floats go from the request's own bytes into the record with one copy; with several
+//! shards the rows of each are gathered straight into its record.
+
+use millstream_catalog::model::{ChannelId, Collection, DataType, Fault, FieldId, PartitionId};
+use millstream_dataflow::records::ALL_PARTITIONS;
+use millstream_dataflow::shard;
+use millstream_expr::PkList;
+use millstream_log::{BuildError, Kind, Record, RecordBuilder};
+
+use crate::convert::columns::{Batch, BatchColumn, BatchValues};
+
+/// Records by channel, as the writer takes them.
+pub type Units = Vec<(ChannelId, Vec<Record>)>;
+
+/// The primary keys of a batch.
+pub fn pks_of(batch: &Batch, pk: FieldId) -> Result<PkList, Fault> {
+    let column = batch.columns.iter().find(|c| c.field == pk);
+    match column.map(|c| &c.values) {
+        Some(BatchValues::Long(keys)) => Ok(PkList::Int(keys.clone())),
+        Some(BatchValues::Var(texts)) => {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            Ok(PkList::Text(texts.values().map(text).collect()))
+        }
+        _ => Err(Fault::internal("the batch has no primary key")),
+    }
+}
+
+/// The records of an insert or upsert into one partition.
+pub fn write_rows(
+    kind: Kind,
+    collection: &Collection,
+    partition: PartitionId,
+    batch: &Batch,
+    pks: &PkList,
+) -> Result<Units, Fault> {
+    let shards = shard_count(collection)?;
+    let rows_by_shard = scatter(pks, shards);
+    let version = collection.schema.version;
+    let mut units = Units::new();
+    for (vchannel, channel) in collection.vchannels() {
+        let rows = match &rows_by_shard {
+            None => Rows::All,
+            Some(by_shard) => Rows::These(&by_shard[usize::from(vchannel.shard)]),
+        };
+        let count = match rows {
+            Rows::All => batch.rows,
+            Rows::These(rows) => u32::try_from(rows.len()).unwrap_or(u32::MAX),
+        };
+        if count == 0 {
+            continue;
+        }
+        let shard = vchannel.shard;
+        let mut builder = RecordBuilder::new(kind, collection.id, partition, shard, version, count)
+            .reserve(size_of(batch, count));
+        for column in &batch.columns {
+            add_column(&mut builder, column, rows);
+        }
+        units.push((channel, vec![builder.finish().map_err(too_large)?]));
+    }
+    Ok(units)
+}
+
+/// The records of a delete by primary keys, in one partition or in all of them.
+pub fn delete_keys(
+    collection: &Collection,
+    partition: Option<PartitionId>,
+    pk: FieldId,
+    pks: &PkList,
+) -> Result<Units, Fault> {
+    let (data_type, rows, values) = match pks {
+        PkList::Int(keys) => (DataType::Int64, keys.len(), BatchValues::Long(keys.clone())),
+        PkList::Text(keys) => {
+            let texts = crate::convert::columns::VarColumn::from_texts(keys);
+            (DataType::VarChar, keys.len(), BatchValues::Var(texts))
+        }
+    };
+    let rows = u32::try_from(rows).map_err(|_| Fault::invalid("too many keys to delete"))?;
+    let batch = Batch { rows, columns: vec![BatchColumn { field: pk, data_type, values }] };
+    let partition = partition.unwrap_or(ALL_PARTITIONS);
+    write_rows(Kind::Delete, collection, partition, &batch, pks)
+}
+
+/// The records of a delete by filter: the plan goes to every shard.
+pub fn delete_by_plan(
+    collection: &Collection,
+    partition: Option<PartitionId>,
+    plan: &[u8],
+) -> Result<Units, Fault> {
+    let partition = partition.unwrap_or(ALL_PARTITIONS);
+    let version = collection.schema.version;
+    let mut units = Units::with_capacity(collection.channels.len());
+    for (vchannel, channel) in collection.vchannels() {
+        let shard = vchannel.shard;
+        let mut builder =
+            RecordBuilder::new(Kind::Delete, collection.id, partition, shard, version, 0);
+        builder.blob(plan);
+        units.push((channel, vec![builder.finish().map_err(too_large)?]));
+    }
+    Ok(units)
+}
+
+fn shard_count(collection: &Collection) -> Result<u16, Fault> {
+    u16::try_from(collection.channels.len()).map_err(|_| Fault::internal("too many shards"))
+}
+
+fn too_large(error: BuildError) -> Fault {
+    match error {
+        BuildError::TooLarge(_) => {
+            let code = millstream_catalog::model::Code::ParameterTooLarge;
+            Fault::new(code, format!("insert request size exceeds maxInsertSize: {error}"))
+        }
+        other => Fault::internal(other.to_string()),
+    }
+}
+
+/// The rows of each shard; nothing to scatter over one shard.
+fn scatter(pks: &PkList, shards: u16) -> Option<Vec<Vec<u32>>> {
+    if shards <= 1 {
+        return None;
+    }
+    let mut rows_by_shard = vec![Vec::new(); usize::from(shards)];
+    match pks {
+        PkList::Int(keys) => {
+            for (row, key) in (0..).zip(keys) {
+                rows_by_shard[usize::from(shard::of_int(*key, shards))].push(row);
+            }
+        }
+        PkList::Text(keys) => {
+            for (row, key) in (0..).zip(keys) {
+                rows_by_shard[usize::from(shard::of_text(key, shards))].push(row);
+            }
+        }
+    }
+    Some(rows_by_shard)
+}
+
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    All,
+    These(&'a [u32]),
+}
+
+impl Rows<'_> {
+    /// Appends what `put` makes of each row's value.
+    fn fill<T: Copy>(self, values: &[T], out: &mut Vec<u8>, put: impl Fn(T, &mut Vec<u8>)) {
+        match self {
+            Rows::All => values.iter().for_each(|v| put(*v, out)),
+            Rows::These(rows) => rows.iter().for_each(|r| put(values[*r as usize], out)),
+        }
+    }
+}
+
+fn add_column(builder: &mut RecordBuilder, column: &BatchColumn, rows: Rows<'_>) {
+    let (field, ty) = (column.field, column.data_type);
+    match &column.values {
+        BatchValues::Bool(values) => builder.fixed_from(field, ty, 1, |out| {
+            rows.fill(values, out, |v, out| out.push(u8::from(v)));
+        }),
+        BatchValues::Int(values) => {
+            // In range: the batch was checked against the type.
+            let width = ty.scalar_width().unwrap_or(4);
+            builder.fixed_from(field, ty, width, |out| {
+                rows.fill(values, out, |v, out| out.extend_from_slice(&v.to_le_bytes()[..width]));
+            });
+        }
+        BatchValues::Long(values) => builder.fixed_from(field, ty, 8, |out| {
+            rows.fill(values, out, |v, out| out.extend_from_slice(&v.to_le_bytes()));
+        }),
+        BatchValues::Double(values) => builder.fixed_from(field, ty, 8, |out| {
+            rows.fill(values, out, |v, out| out.extend_from_slice(&v.to_le_bytes()));
+        }),
+        BatchValues::Fixed(bytes, width) => match rows {
+            Rows::All => builder.fixed(field, ty, *width, bytes),
+            Rows::These(rows) => builder.fixed_gather(field, ty, *width, bytes, rows),
+        },
+        BatchValues::Var(texts) => match rows {
+            Rows::All => builder.var_values(field, ty, texts.values()),
+            Rows::These(rows) => {
+                builder.var_values(field, ty, rows.iter().map(|r| texts.value(*r as usize)));
+            }
+        },
+    }
+}
+
+/// Bytes that `rows` of a batch's rows take, about.
+fn size_of(batch: &Batch, rows: u32) -> usize {
+    let column = |c: &BatchColumn| match &c.values {
+        BatchValues::Bool(v) => v.len(),
+        BatchValues::Int(v) => v.len() * 4,
+        BatchValues::Long(v) => v.len() * 8,
+        BatchValues::Double(v) => v.len() * 8,
+        BatchValues::Fixed(bytes, _) => bytes.len(),
+        BatchValues::Var(texts) => texts.total() + texts.len() * 4 + 16,
+    };
+    let all: usize = batch.columns.iter().map(|c| column(c) + 48).sum();
+    all / batch.rows.max(1) as usize * rows as usize + 48 * batch.columns.len() + 64
+}
+
+#[cfg(test)]
+mod tests;

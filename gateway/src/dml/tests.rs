@@ -1,0 +1,127 @@
+//! Tests of building records.
+
+use millstream_catalog::model::{
+    CollectionId, CollectionSchema, CollectionState, ConsistencyLevel, DatabaseId, Timestamp,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::convert::columns::VarColumn;
+
+const PK: FieldId = FieldId(100);
+const WORD: FieldId = FieldId(101);
+const VECTOR: FieldId = FieldId(102);
+
+fn collection(shards: u16) -> Collection {
+    let schema = CollectionSchema {
+        name: "c".into(),
+        description: String::new(),
+        enable_dynamic_field: false,
+        fields: Vec::new(),
+        version: 3,
+    };
+    Collection {
+        id: CollectionId(7),
+        database: DatabaseId(1),
+        database_name: "default".into(),
+        name: "c".into(),
+        schema: Arc::new(schema),
+        channels: (0..shards).map(|c| ChannelId(c + 2)).collect(),
+        consistency: ConsistencyLevel::Strong,
+        properties: Vec::new(),
+        partitions: Vec::new(),
+        indexes: Vec::new(),
+        state: CollectionState::Created,
+        created: Timestamp(1),
+        meta_version: Timestamp(1),
+    }
+}
+
+fn batch(rows: u32) -> Batch {
+    let vector = |row: u32| [row as f32, -(row as f32)].into_iter().flat_map(f32::to_le_bytes);
+    let column = |field, data_type, values| BatchColumn { field, data_type, values };
+    let keys: Vec<i64> = (0..i64::from(rows)).collect();
+    let words = VarColumn::from_texts((0..rows).map(|r| format!("w{r}")));
+    let vectors: Vec<u8> = (0..rows).flat_map(vector).collect();
+    Batch {
+        rows,
+        columns: vec![
+            column(PK, DataType::Int64, BatchValues::Long(keys)),
+            column(WORD, DataType::VarChar, BatchValues::Var(words)),
+            column(VECTOR, DataType::FloatVector, BatchValues::Fixed(vectors.into(), 8)),
+        ],
+    }
+}
+
+/// Rows as `pk -> (word, vector)`, and the shard that each record names.
+fn read_back(units: &Units) -> BTreeMap<i64, (Vec<u8>, Vec<u8>, u16)> {
+    let mut rows = BTreeMap::new();
+    for record in units.iter().flat_map(|(_, records)| records) {
+        let [pk, word, vector] = [PK, WORD, VECTOR].map(|f| record.column(f).unwrap().data);
+        for (row, key) in pk.i64s().enumerate() {
+            let found = (word.value(row).to_vec(), vector.value(row).to_vec(), record.shard());
+            assert!(rows.insert(key, found).is_none(), "row {key} twice");
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_row_reaches_exactly_the_shard_of_its_key() {
+    for shards in [1, 2, 5] {
+        let batch = batch(100);
+        let pks = pks_of(&batch, PK).unwrap();
+        let collection = collection(shards);
+        let units = write_rows(Kind::Insert, &collection, PartitionId(9), &batch, &pks).unwrap();
+        for (channel, records) in &units {
+            let record = &records[0];
+            assert_eq!(*channel, collection.channels[usize::from(record.shard())]);
+            assert_eq!((record.collection(), record.partition()), (collection.id, PartitionId(9)));
+            assert_eq!((record.schema_version(), record.kind()), (3, Kind::Insert));
+        }
+        let rows = read_back(&units);
+        assert_eq!(rows.len(), 100);
+        for (key, (word, vector, shard)) in rows {
+            assert_eq!(word, format!("w{key}").into_bytes());
+            assert_eq!(vector[..4], (key as f32).to_le_bytes());
+            assert_eq!(shard, shard::of_int(key, shards));
+        }
+    }
+}
+
+#[test]
+fn a_delete_by_keys_goes_only_where_the_keys_are() {
+    let keys = PkList::Text(vec!["king".into(), "queen".into()]);
+    let units = delete_keys(&collection(16), None, PK, &keys).unwrap();
+    let rows: u32 = units.iter().flat_map(|(_, records)| records).map(Record::rows).sum();
+    assert_eq!(rows, 2);
+    assert!(units.iter().all(|(_, records)| records[0].partition() == ALL_PARTITIONS));
+    assert!(delete_keys(&collection(2), None, PK, &PkList::Int(vec![])).unwrap().is_empty());
+}
+
+#[test]
+fn a_delete_by_filter_goes_to_every_shard() {
+    let units = delete_by_plan(&collection(3), Some(PartitionId(4)), b"plan").unwrap();
+    assert_eq!(units.len(), 3);
+    for (_, records) in units {
+        assert_eq!(records[0].blob().unwrap(), "plan");
+        assert_eq!(records[0].partition(), PartitionId(4));
+    }
+}
+
+#[test]
+fn narrow_integers_keep_their_sign() {
+    let column = BatchColumn {
+        field: PK,
+        data_type: DataType::Int16,
+        values: BatchValues::Int(vec![-2, 300]),
+    };
+    let batch = Batch { rows: 2, columns: vec![column] };
+    let units =
+        write_rows(Kind::Insert, &collection(1), PartitionId(1), &batch, &PkList::Int(vec![0, 1]))
+            .unwrap();
+    let data = units[0].1[0].column(PK).unwrap().data;
+    assert_eq!(data.value(0), (-2_i16).to_le_bytes());
+    assert_eq!(data.value(1), 300_i16.to_le_bytes());
+}

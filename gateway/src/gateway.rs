@@ -1,0 +1,138 @@
+//! `Gateway`: what every service function works with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use millstream_catalog::catalog::{Catalog, IdKind};
+use millstream_catalog::ids::{BLOCK_IDS, IdBlocks};
+use millstream_catalog::model::{Collection, CollectionId, Fault, LoadState, RequestId, Timestamp};
+use millstream_catalog::tso::Tso;
+use millstream_dataflow::Dataflow;
+use millstream_log::Writer;
+
+use crate::guarantee::Closer;
+use crate::meta_cache::MetaCache;
+use crate::queue::Queues;
+use crate::telemetry::Telemetry;
+
+/// A request without a deadline of its own is given up after this long.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the gateway is made from.
+pub struct Parts {
+    /// What exists.
+    pub catalog: Arc<dyn Catalog>,
+    /// Where writes go.
+    pub writer: Arc<Writer>,
+    /// Where reads go.
+    pub dataflow: Dataflow,
+    /// Half of the name of each request; random, so that two processes never use the same.
+    pub process: u64,
+    /// Requests that take longer are logged.
+    pub slow: Duration,
+}
+
+/// The state of a gateway. There is no state of clients: any gateway can answer any request.
+pub struct Gateway {
+    /// What exists.
+    pub catalog: Arc<dyn Catalog>,
+    /// The time.
+    pub tso: Arc<Tso>,
+    /// What the gateway remembers of the catalog.
+    pub cache: MetaCache,
+    /// Stamps and writes.
+    pub writer: Arc<Writer>,
+    /// Answers reads.
+    pub dataflow: Dataflow,
+    /// Closes times that reads need.
+    pub closer: Closer,
+    /// Automatic row ids.
+    pub row_ids: Arc<IdBlocks>,
+    /// Places for requests.
+    pub queues: Queues,
+    /// Counts.
+    pub telemetry: Telemetry,
+    /// Requests that take longer are logged.
+    pub slow: Duration,
+    /// Whether a decided change waits to be carried to its end.
+    pub unfinished: AtomicBool,
+    process: u64,
+    requests: AtomicU64,
+}
+
+impl Gateway {
+    /// A gateway over a catalog, a log and workers.
+    pub fn new(parts: Parts, rpcs: &[&'static str]) -> Arc<Gateway> {
+        let Parts { catalog, writer, dataflow, process, slow } = parts;
+        let tso = catalog.tso();
+        Arc::new(Gateway {
+            cache: MetaCache::new(Arc::clone(&catalog)),
+            closer: Closer {
+                tso: Arc::clone(&tso),
+                writer: Arc::clone(&writer),
+                dataflow: dataflow.clone(),
+            },
+            row_ids: IdBlocks::new(Arc::clone(&catalog), IdKind::Row, BLOCK_IDS),
+            queues: Queues::default(),
+            telemetry: Telemetry::new(rpcs),
+            unfinished: AtomicBool::new(true),
+            requests: AtomicU64::new(1),
+            catalog,
+            tso,
+            writer,
+            dataflow,
+            slow,
+            process,
+        })
+    }
+
+    /// A name for a request that nothing else ever has.
+    pub fn request_id(&self) -> RequestId {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed);
+        RequestId(u128::from(self.process) << 64 | u128::from(count))
+    }
+
+    /// A time at which everything acknowledged so far is seen.
+    ///
+    /// # Errors
+    /// Those of the TSO.
+    pub async fn now(&self) -> Result<Timestamp, Fault> {
+        match self.tso.try_now() {
+            Some(now) => Ok(now),
+            None => self.tso.now().await,
+        }
+    }
+
+    /// A collection by name, or by id when the name is empty.
+    ///
+    /// # Errors
+    /// Code 100 when there is none.
+    pub async fn collection(&self, database: &str, name: &str) -> Result<Arc<Collection>, Fault> {
+        if name.is_empty() {
+            return Err(Fault::invalid("collection name should not be empty"));
+        }
+        self.cache.get(database, name).await
+    }
+
+    /// A collection by id, which must be in a database.
+    ///
+    /// # Errors
+    /// Code 100 when there is none.
+    pub async fn collection_by_id(
+        &self,
+        database: &str,
+        id: i64,
+    ) -> Result<Arc<Collection>, Fault> {
+        let found = self.cache.get_by_id(CollectionId(id)).await?;
+        if found.database_name == database {
+            return Ok(found);
+        }
+        Err(Fault::collection_not_found(database, id))
+    }
+}
+
+/// Whether a collection is loaded wholly or in part.
+pub fn is_loaded(collection: &Collection) -> bool {
+    collection.load() == LoadState::Loaded
+}

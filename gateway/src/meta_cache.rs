@@ -1,0 +1,135 @@
+//! `MetaCache`: collections by name and by id, read without a lock and without SQL.
+//!
+//! **Invariant.** A collection that was read before a change was announced is never kept after it:
+//! a fetch remembers the count of changes from before it began, and what it found is kept only if
+//! none came meanwhile.
+//!
+//! **Absent on purpose.** What does not exist is not remembered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use millstream_catalog::catalog::Catalog;
+use millstream_catalog::model::{Collection, CollectionId, Fault};
+
+#[derive(Clone, Default)]
+struct Known {
+    by_id: HashMap<CollectionId, Arc<Collection>>,
+    by_name: HashMap<String, HashMap<String, CollectionId>>,
+}
+
+impl Known {
+    fn keep(&mut self, collection: &Arc<Collection>) {
+        self.forget(collection.id);
+        self.by_id.insert(collection.id, Arc::clone(collection));
+        let names = self.by_name.entry(collection.database_name.clone()).or_default();
+        names.insert(collection.name.clone(), collection.id);
+    }
+
+    fn forget(&mut self, id: CollectionId) {
+        if let Some(old) = self.by_id.remove(&id)
+            && let Some(names) = self.by_name.get_mut(&old.database_name)
+            && names.get(&old.name) == Some(&id)
+        {
+            names.remove(&old.name);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    known: ArcSwap<Known>,
+    changes: AtomicU64,
+}
+
+impl Shared {
+    /// Forgets one collection, or all.
+    fn invalidate(&self, id: Option<CollectionId>) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        match id {
+            None => self.known.store(Arc::default()),
+            Some(id) => {
+                self.known.rcu(|known| {
+                    let mut known = Known::clone(known);
+                    known.forget(id);
+                    known
+                });
+            }
+        }
+    }
+}
+
+/// What the gateway remembers of the catalog.
+pub struct MetaCache {
+    catalog: Arc<dyn Catalog>,
+    shared: Arc<Shared>,
+}
+
+impl MetaCache {
+    /// An empty cache that hears of every change.
+    pub fn new(catalog: Arc<dyn Catalog>) -> MetaCache {
+        let shared = Arc::new(Shared::default());
+        let watched = Arc::clone(&shared);
+        catalog.watch(Box::new(move |id| watched.invalidate(id)));
+        MetaCache { catalog, shared }
+    }
+
+    /// A current collection by name.
+    ///
+    /// # Errors
+    /// Code 100 when there is none; errors of the catalog.
+    pub async fn get(&self, database: &str, name: &str) -> Result<Arc<Collection>, Fault> {
+        {
+            let known = self.shared.known.load();
+            let id = known.by_name.get(database).and_then(|names| names.get(name));
+            if let Some(found) = id.and_then(|id| known.by_id.get(id)) {
+                return Ok(Arc::clone(found));
+            }
+        }
+        let changes = self.shared.changes.load(Ordering::SeqCst);
+        let found = self.catalog.collection_get(database, name).await?;
+        self.keep(changes, &found);
+        Ok(found)
+    }
+
+    /// A current collection by id.
+    ///
+    /// # Errors
+    /// Code 100 when there is none; errors of the catalog.
+    pub async fn get_by_id(&self, id: CollectionId) -> Result<Arc<Collection>, Fault> {
+        if let Some(found) = self.shared.known.load().by_id.get(&id) {
+            return Ok(Arc::clone(found));
+        }
+        let changes = self.shared.changes.load(Ordering::SeqCst);
+        let found = self.catalog.collection_by_id(id).await?;
+        self.keep(changes, &found);
+        Ok(found)
+    }
+
+    /// Forgets a collection that this process has changed, before it answers.
+    pub fn invalidate(&self, id: CollectionId) {
+        self.shared.invalidate(Some(id));
+    }
+
+    fn keep(&self, changes: u64, found: &Arc<Collection>) {
+        let unchanged = || self.shared.changes.load(Ordering::SeqCst) == changes;
+        if !unchanged() {
+            return;
+        }
+        self.shared.known.rcu(|known| {
+            let mut known = Known::clone(known);
+            known.keep(found);
+            known
+        });
+        // A change announced while it was stored may have found nothing to forget.
+        if !unchanged() {
+            self.shared.known.rcu(|known| {
+                let mut known = Known::clone(known);
+                known.forget(found.id);
+                known
+            });
+        }
+    }
+}

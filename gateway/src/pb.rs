@@ -1,0 +1,23 @@
+//! The messages of Milvus's protocol, generated from `proto/` by build.rs.
+#![allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications)]
+
+/// `milvus.proto.*`.
+pub mod milvus {
+    pub mod proto {
+        pub mod common {
+            tonic::include_proto!("milvus.proto.common");
+        }
+        pub mod schema {
+            tonic::include_proto!("milvus.proto.schema");
+        }
+        pub mod milvus {
+            tonic::include_proto!("milvus.proto.milvus");
+        }
+    }
+}
+
+pub use milvus::proto::milvus::*;
+pub use milvus::proto::{common, schema};
+
+/// The true descriptors of everything above, as a serialized `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

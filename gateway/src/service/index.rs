@@ -1,0 +1,191 @@
+//! Indexes. Searches scan exactly, so an index is finished when it is defined.
+
+use std::sync::Arc;
+
+use millstream_catalog::catalog::NewIndex;
+use millstream_catalog::model::{Code, Collection, Fault, IndexDef};
+
+use super::{Context, read};
+use crate::convert::status::success;
+use crate::convert::{index, params};
+use crate::gateway::{Gateway, is_loaded};
+use crate::names;
+use crate::pb;
+use crate::pb::common::{IndexState, Status};
+
+pub(super) async fn create(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::CreateIndexRequest,
+) -> Result<Status, Fault> {
+    names::check_collection(&request.collection_name)?;
+    let database = context.database(&request.db_name);
+    let collection = gateway.collection(database, &request.collection_name).await?;
+    let Some(field) = collection.schema.field(&request.field_name) else {
+        let text = format!("cannot create index on non-exist field: {}", request.field_name);
+        return Err(Fault::invalid(text));
+    };
+    let name = match request.index_name.as_str() {
+        "" => field.name.clone(),
+        name => {
+            names::check_index(name)?;
+            name.to_owned()
+        }
+    };
+    let definition = index::define(field, &request.extra_params)?;
+    if definition.exact_in_place {
+        tracing::info!(
+            collection = collection.name,
+            field = field.name,
+            index_type = definition.params.first().map(|(_, v)| v.as_str()),
+            "the index type is kept; searches are answered exactly by scanning"
+        );
+    }
+    let new = NewIndex { name, field: field.id, params: definition.params };
+    gateway.catalog.index_create(collection.id, new).await?;
+    gateway.cache.invalidate(collection.id);
+    Ok(success())
+}
+
+pub(super) async fn drop_index(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::DropIndexRequest,
+) -> Result<Status, Fault> {
+    let database = context.database(&request.db_name);
+    let collection = gateway.collection(database, &request.collection_name).await?;
+    let chosen = select(&collection, &request.field_name, &request.index_name);
+    let on_vector = |i: &&IndexDef| {
+        let field = collection.schema.field_by_id(i.field);
+        field.is_some_and(|f| f.data_type.is_vector())
+    };
+    if is_loaded(&collection) && chosen.iter().any(on_vector) {
+        let text = "index cannot be dropped, collection is loaded, please release it first";
+        return Err(Fault::plain(text));
+    }
+    for index in chosen {
+        gateway.catalog.index_drop(collection.id, &index.name).await?;
+    }
+    gateway.cache.invalidate(collection.id);
+    Ok(success())
+}
+
+pub(super) async fn describe(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::DescribeIndexRequest,
+) -> Result<pb::DescribeIndexResponse, Fault> {
+    let database = context.database(&request.db_name);
+    let (name, field, index) = (&request.collection_name, &request.field_name, &request.index_name);
+    let index_descriptions = descriptions(gateway, context, database, name, field, index).await?;
+    Ok(pb::DescribeIndexResponse { status: Some(success()), index_descriptions })
+}
+
+pub(super) async fn statistics(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::GetIndexStatisticsRequest,
+) -> Result<pb::GetIndexStatisticsResponse, Fault> {
+    let database = context.database(&request.db_name);
+    let (name, index) = (&request.collection_name, &request.index_name);
+    let index_descriptions = descriptions(gateway, context, database, name, "", index).await?;
+    Ok(pb::GetIndexStatisticsResponse { status: Some(success()), index_descriptions })
+}
+
+pub(super) async fn state(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::GetIndexStateRequest,
+) -> Result<pb::GetIndexStateResponse, Fault> {
+    let database = context.database(&request.db_name);
+    let collection = gateway.collection(database, &request.collection_name).await?;
+    found(&collection, &request.field_name, &request.index_name)?;
+    Ok(pb::GetIndexStateResponse {
+        status: Some(success()),
+        state: IndexState::Finished as i32,
+        fail_reason: String::new(),
+    })
+}
+
+pub(super) async fn progress(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::GetIndexBuildProgressRequest,
+) -> Result<pb::GetIndexBuildProgressResponse, Fault> {
+    let database = context.database(&request.db_name);
+    let collection = gateway.collection(database, &request.collection_name).await?;
+    found(&collection, &request.field_name, &request.index_name)?;
+    let rows = rows_of(gateway, context, &collection).await?;
+    let status = Some(success());
+    Ok(pb::GetIndexBuildProgressResponse { status, indexed_rows: rows, total_rows: rows })
+}
+
+/// Indexes by name, or on a field, or all. Some clients give the field's name as the index's.
+fn select<'a>(collection: &'a Collection, field: &str, index: &str) -> Vec<&'a IndexDef> {
+    let named = |i: &&IndexDef| index.is_empty() || i.name == index;
+    let on_field = |i: &&IndexDef| {
+        field.is_empty() || collection.schema.field(field).is_some_and(|f| f.id == i.field)
+    };
+    let all = || collection.indexes.iter();
+    let chosen: Vec<&IndexDef> = all().filter(named).filter(on_field).collect();
+    if !chosen.is_empty() || index.is_empty() {
+        return chosen;
+    }
+    let by_field = collection.schema.field(index).map(|f| f.id);
+    all().filter(|i| Some(i.field) == by_field).collect()
+}
+
+fn found<'a>(
+    collection: &'a Collection,
+    field: &str,
+    index: &str,
+) -> Result<Vec<&'a IndexDef>, Fault> {
+    let chosen = select(collection, field, index);
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    let text = match index {
+        "" => format!("index not found[collection={}]", collection.name),
+        index => format!("index not found[indexName={index}]"),
+    };
+    Err(Fault::new(Code::IndexNotFound, text))
+}
+
+async fn descriptions(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    database: &str,
+    name: &str,
+    field: &str,
+    index: &str,
+) -> Result<Vec<pb::IndexDescription>, Fault> {
+    let collection = gateway.collection(database, name).await?;
+    let chosen = found(&collection, field, index)?;
+    let rows = rows_of(gateway, context, &collection).await?;
+    let describe = |index: &IndexDef| pb::IndexDescription {
+        index_name: index.name.clone(),
+        index_id: index.id.0,
+        params: params::from_props(&index.params),
+        field_name: collection
+            .schema
+            .field_by_id(index.field)
+            .map(|f| f.name.clone())
+            .unwrap_or_default(),
+        indexed_rows: rows,
+        total_rows: rows,
+        state: IndexState::Finished as i32,
+        ..pb::IndexDescription::default()
+    };
+    Ok(chosen.into_iter().map(describe).collect())
+}
+
+/// Rows as of what is closed anyway: a progress figure is not worth a tick.
+async fn rows_of(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    collection: &Collection,
+) -> Result<i64, Fault> {
+    let asked = crate::guarantee::Asked { level: 3, ..Default::default() };
+    let rows = read::count_all(gateway, context, collection, &[], asked).await?;
+    Ok(i64::try_from(rows).unwrap_or(i64::MAX))
+}

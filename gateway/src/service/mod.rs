@@ -1,0 +1,270 @@
+//! The services: one file for each noun of the protocol, each RPC short: convert, call, convert.
+//!
+//! Every RPC passes one door, [`Service::serve`]: a place in its queue, a deadline, a net for
+//! panics, metrics, and the slow log. Errors are `Status` in an answer that is otherwise gRPC OK,
+//! because clients retry other gRPC errors for minutes.
+
+mod collection;
+mod data;
+mod database;
+mod index;
+mod load;
+mod partition;
+mod query;
+mod read;
+mod search;
+mod system;
+
+pub use system::VERSION;
+pub(crate) use system::problems;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use millstream_catalog::model::limits::DEFAULT_DATABASE;
+use millstream_catalog::model::{Code, Fault};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response};
+
+use crate::convert::status::Reply;
+use crate::gateway::{Gateway, TIMEOUT};
+use crate::pb;
+use crate::queue::Queue;
+
+/// How much longer a request may take than each of its parts.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// What is known of a request beside its message.
+#[derive(Debug)]
+pub struct Context {
+    database: Option<String>,
+    timeout: Duration,
+}
+
+impl Context {
+    fn new(metadata: &MetadataMap) -> Context {
+        let database = metadata.get("dbname").and_then(|v| v.to_str().ok());
+        let timeout = metadata.get("grpc-timeout").and_then(|v| v.to_str().ok());
+        Context {
+            database: database.filter(|name| !name.is_empty()).map(str::to_owned),
+            timeout: timeout.and_then(parse_timeout).map_or(TIMEOUT, |t| t.min(TIMEOUT)),
+        }
+    }
+
+    /// The database of a request: the message decides, then the metadata, then the default.
+    pub fn database<'a>(&'a self, in_message: &'a str) -> &'a str {
+        if !in_message.is_empty() {
+            return in_message;
+        }
+        self.database.as_deref().unwrap_or(DEFAULT_DATABASE)
+    }
+
+    /// Time that the request may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The same in milliseconds.
+    pub fn timeout_ms(&self) -> u64 {
+        u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// gRPC's spelling of a duration: at most eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3_600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+/// The gRPC service over a gateway.
+#[derive(Clone)]
+pub struct Service {
+    gateway: Arc<Gateway>,
+}
+
+impl Service {
+    /// Serves a gateway.
+    pub fn new(gateway: Arc<Gateway>) -> Service {
+        Service { gateway }
+    }
+
+    /// Runs one request to its answer, whatever happens.
+    async fn serve<R: Reply>(
+        &self,
+        rpc: &'static str,
+        queue: Option<&Queue>,
+        context: &Context,
+        call: impl Future<Output = Result<R, Fault>>,
+    ) -> R {
+        let begun = Instant::now();
+        let guarded = AssertUnwindSafe(async {
+            let _place = match queue {
+                Some(queue) => Some(queue.enter().await?),
+                None => None,
+            };
+            call.await
+        });
+        // A little more than its parts have, whose errors say more.
+        let limit = context.timeout + GRACE;
+        let outcome = tokio::time::timeout(limit, guarded.catch_unwind()).await;
+        let outcome = match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(panicked(rpc, panic.as_ref())),
+            Err(_) => {
+                let ms = context.timeout_ms();
+                Err(Fault::new(Code::Timeout, format!("{rpc} was not done within {ms} ms")))
+            }
+        };
+        let took = begun.elapsed();
+        self.gateway.telemetry.answered(rpc, outcome.is_ok(), took);
+        if took >= self.gateway.slow {
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(rpc, took_ms, database = context.database, "slow request");
+        }
+        outcome.unwrap_or_else(|fault| {
+            let code = fault.code as i32;
+            tracing::debug!(rpc, code, reason = %fault.message, "request failed");
+            R::failed(fault)
+        })
+    }
+}
+
+fn panicked(rpc: &str, panic: &(dyn std::any::Any + Send)) -> Fault {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown");
+    tracing::error!(rpc, panic = text, "a request panicked; this is a mistake of the server");
+    Fault::internal(format!("{rpc} failed by a mistake of the server: {text}"))
+}
+
+macro_rules! queue {
+    ($gateway:ident, none) => {
+        None
+    };
+    ($gateway:ident, $queue:ident) => {
+        Some(&$gateway.queues.$queue)
+    };
+}
+
+/// The table of RPCs: name, function of the generated trait, message, answer, queue, handler.
+macro_rules! rpcs {
+    ($($rpc:literal $name:ident($request:ident) -> $reply:ty, $queue:ident, $handler:path;)*) => {
+        /// The RPCs that are served.
+        pub const RPCS: &[&str] = &[$($rpc),*];
+
+        #[tonic::async_trait]
+        impl pb::milvus_service_server::MilvusService for Service {
+            $(
+                async fn $name(
+                    &self,
+                    request: Request<pb::$request>,
+                ) -> Result<Response<$reply>, tonic::Status> {
+                    let context = Context::new(request.metadata());
+                    let gateway = &self.gateway;
+                    let call = $handler(gateway, &context, request.into_inner());
+                    let queue = queue!(gateway, $queue);
+                    Ok(Response::new(self.serve($rpc, queue, &context, call).await))
+                }
+            )*
+        }
+    };
+}
+
+rpcs! {
+    "Connect" connect(ConnectRequest) -> pb::ConnectResponse, none, system::connect;
+    "GetVersion" get_version(GetVersionRequest) -> pb::GetVersionResponse, none, system::version;
+    "CheckHealth" check_health(CheckHealthRequest) -> pb::CheckHealthResponse, none, system::health;
+    "GetComponentStates" get_component_states(GetComponentStatesRequest) -> pb::ComponentStates, none, system::components;
+    "AllocTimestamp" alloc_timestamp(AllocTimestampRequest) -> pb::AllocTimestampResponse, none, system::alloc_timestamp;
+    "ListResourceGroups" list_resource_groups(ListResourceGroupsRequest) -> pb::ListResourceGroupsResponse, none, system::resource_groups;
+    "SelectRole" select_role(SelectRoleRequest) -> pb::SelectRoleResponse, none, system::roles;
+    "SelectUser" select_user(SelectUserRequest) -> pb::SelectUserResponse, none, system::users;
+    "ListCredUsers" list_cred_users(ListCredUsersRequest) -> pb::ListCredUsersResponse, none, system::user_names;
+
+    "CreateDatabase" create_database(CreateDatabaseRequest) -> pb::common::Status, ddl, database::create;
+    "DropDatabase" drop_database(DropDatabaseRequest) -> pb::common::Status, ddl, database::drop_database;
+    "AlterDatabase" alter_database(AlterDatabaseRequest) -> pb::common::Status, ddl, database::alter;
+    "ListDatabases" list_databases(ListDatabasesRequest) -> pb::ListDatabasesResponse, none, database::list;
+    "DescribeDatabase" describe_database(DescribeDatabaseRequest) -> pb::DescribeDatabaseResponse, none, database::describe;
+
+    "CreateCollection" create_collection(CreateCollectionRequest) -> pb::common::Status, ddl, collection::create;
+    "DropCollection" drop_collection(DropCollectionRequest) -> pb::common::Status, ddl, collection::drop_collection;
+    "HasCollection" has_collection(HasCollectionRequest) -> pb::BoolResponse, none, collection::has;
+    "DescribeCollection" describe_collection(DescribeCollectionRequest) -> pb::DescribeCollectionResponse, none, collection::describe;
+    "ShowCollections" show_collections(ShowCollectionsRequest) -> pb::ShowCollectionsResponse, none, collection::show;
+    "GetCollectionStatistics" get_collection_statistics(GetCollectionStatisticsRequest) -> pb::GetCollectionStatisticsResponse, dql, collection::statistics;
+
+    "CreatePartition" create_partition(CreatePartitionRequest) -> pb::common::Status, ddl, partition::create;
+    "DropPartition" drop_partition(DropPartitionRequest) -> pb::common::Status, ddl, partition::drop_partition;
+    "HasPartition" has_partition(HasPartitionRequest) -> pb::BoolResponse, none, partition::has;
+    "ShowPartitions" show_partitions(ShowPartitionsRequest) -> pb::ShowPartitionsResponse, none, partition::show;
+    "GetPartitionStatistics" get_partition_statistics(GetPartitionStatisticsRequest) -> pb::GetPartitionStatisticsResponse, dql, partition::statistics;
+
+    "LoadCollection" load_collection(LoadCollectionRequest) -> pb::common::Status, ddl, load::load_collection;
+    "ReleaseCollection" release_collection(ReleaseCollectionRequest) -> pb::common::Status, ddl, load::release_collection;
+    "LoadPartitions" load_partitions(LoadPartitionsRequest) -> pb::common::Status, ddl, load::load_partitions;
+    "ReleasePartitions" release_partitions(ReleasePartitionsRequest) -> pb::common::Status, ddl, load::release_partitions;
+    "GetLoadingProgress" get_loading_progress(GetLoadingProgressRequest) -> pb::GetLoadingProgressResponse, none, load::progress;
+    "GetLoadState" get_load_state(GetLoadStateRequest) -> pb::GetLoadStateResponse, none, load::state;
+
+    "CreateIndex" create_index(CreateIndexRequest) -> pb::common::Status, ddl, index::create;
+    "DropIndex" drop_index(DropIndexRequest) -> pb::common::Status, ddl, index::drop_index;
+    "DescribeIndex" describe_index(DescribeIndexRequest) -> pb::DescribeIndexResponse, none, index::describe;
+    "GetIndexStatistics" get_index_statistics(GetIndexStatisticsRequest) -> pb::GetIndexStatisticsResponse, none, index::statistics;
+    "GetIndexState" get_index_state(GetIndexStateRequest) -> pb::GetIndexStateResponse, none, index::state;
+    "GetIndexBuildProgress" get_index_build_progress(GetIndexBuildProgressRequest) -> pb::GetIndexBuildProgressResponse, none, index::progress;
+
+    "Insert" insert(InsertRequest) -> pb::MutationResult, dml, data::insert;
+    "Upsert" upsert(UpsertRequest) -> pb::MutationResult, dml, data::upsert;
+    "Delete" delete(DeleteRequest) -> pb::MutationResult, dml, data::delete;
+    "Flush" flush(FlushRequest) -> pb::FlushResponse, none, system::flush;
+    "GetFlushState" get_flush_state(GetFlushStateRequest) -> pb::GetFlushStateResponse, none, system::flush_state;
+    "FlushAll" flush_all(FlushAllRequest) -> pb::FlushAllResponse, none, system::flush_all;
+    "GetFlushAllState" get_flush_all_state(GetFlushAllStateRequest) -> pb::GetFlushAllStateResponse, none, system::flush_all_state;
+
+    "Search" search(SearchRequest) -> pb::SearchResults, dql, search::search;
+    "Query" query(QueryRequest) -> pb::QueryResults, dql, query::query;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grpc_timeout_is_read_in_every_unit() {
+        assert_eq!(parse_timeout("5S"), Some(Duration::from_secs(5)));
+        assert_eq!(parse_timeout("100m"), Some(Duration::from_millis(100)));
+        assert_eq!(parse_timeout("1H"), Some(Duration::from_secs(3_600)));
+        for bad in ["", "S", "5", "5x", "999999999S", "é"] {
+            assert_eq!(parse_timeout(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_message_decides_over_the_metadata_over_the_default() {
+        let mut metadata = MetadataMap::new();
+        assert_eq!(Context::new(&metadata).database(""), "default");
+        metadata.insert("dbname", "".parse().unwrap());
+        assert_eq!(Context::new(&metadata).database(""), "default");
+        metadata.insert("dbname", "a".parse().unwrap());
+        assert_eq!(Context::new(&metadata).database(""), "a");
+        assert_eq!(Context::new(&metadata).database("b"), "b");
+    }
+}

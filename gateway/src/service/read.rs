@@ -1,0 +1,108 @@
+//! What search, query and counts have in common: which rows, at what time, by which filter.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_catalog::model::{Code, Collection, Fault, LoadState, PartitionId};
+use millstream_dataflow::api::{CountRequest, Guarantee, Target};
+use millstream_expr::parse_template;
+
+use super::{Context, load};
+use crate::convert::search::templates;
+use crate::gateway::Gateway;
+use crate::guarantee::{self, Asked};
+use crate::pb::schema::TemplateValue;
+
+/// The partitions that a read covers; an empty list means all. Only loaded ones are read.
+pub(super) fn partitions(
+    collection: &Collection,
+    names: &[String],
+) -> Result<Vec<PartitionId>, Fault> {
+    let is_loaded = |p: &&millstream_catalog::model::Partition| p.load == LoadState::Loaded;
+    let loaded = collection.partitions.iter().filter(is_loaded);
+    if names.is_empty() {
+        let loaded: Vec<PartitionId> = loaded.map(|p| p.id).collect();
+        return match loaded.len() {
+            0 => Err(load::not_loaded(collection, &[])),
+            n if n == collection.partitions.len() => Ok(Vec::new()),
+            _ => Ok(loaded),
+        };
+    }
+    let find = |name: &String| match collection.partition(name) {
+        None => Err(Fault::plain(format!("partition name {name} not found"))),
+        Some(p) if p.load == LoadState::Loaded => Ok(p.id),
+        Some(_) if collection.load() == LoadState::NotLoaded => {
+            Err(load::not_loaded(collection, &[]))
+        }
+        Some(_) => Err(load::not_loaded(collection, std::slice::from_ref(name))),
+    };
+    names.iter().map(find).collect()
+}
+
+/// Rows and time of a read.
+pub(super) fn target(
+    context: &Context,
+    collection: &Collection,
+    partitions: Vec<PartitionId>,
+    guarantee: Guarantee,
+) -> Target {
+    Target {
+        collection: collection.id,
+        channels: collection.channels.clone(),
+        partitions,
+        guarantee,
+        known_at: collection.meta_version,
+        timeout_ms: context.timeout_ms(),
+    }
+}
+
+/// The time that a read needs. Allocated here, when the read arrives.
+pub(super) async fn time(
+    gateway: &Gateway,
+    collection: &Collection,
+    asked: Asked,
+) -> Result<Guarantee, Fault> {
+    guarantee::resolve(asked, collection.consistency, gateway.now().await?)
+}
+
+/// The encoded plan of a filter; none for one that keeps every row.
+pub(super) fn filter(
+    collection: &Collection,
+    text: &str,
+    values: HashMap<String, TemplateValue>,
+) -> Result<Option<Bytes>, Fault> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let values = templates(values)?;
+    let plan = parse_template(text, &collection.schema, &values)
+        .map_err(|fault| fault.prefixed("failed to create query plan: "))?;
+    Ok((!plan.is_always_true()).then(|| plan.encode().into()))
+}
+
+/// A namespace would restrict the answer; there are none.
+pub(super) fn check_namespace(namespace: Option<&String>) -> Result<(), Fault> {
+    match namespace {
+        Some(name) if !name.is_empty() => Err(Fault::new(
+            Code::ParameterInvalid,
+            format!("namespaces are not supported yet, namespace = {name}: invalid parameter"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The number of rows, loaded or not; in all partitions when none is named.
+pub(super) async fn count_all(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    collection: &Collection,
+    partitions: &[PartitionId],
+    asked: Asked,
+) -> Result<u64, Fault> {
+    let guarantee = time(gateway, collection, asked).await?;
+    let needed = guarantee::needed(guarantee, collection);
+    let target = target(context, collection, partitions.to_vec(), guarantee);
+    let count = gateway.dataflow.count(CountRequest { target, filter: None });
+    Ok(gateway.closer.read(&collection.channels, needed, context.timeout(), count).await?.rows)
+}

@@ -1,0 +1,223 @@
+//! The server itself: connecting, version, health, time, flushes, and the default roles.
+#![allow(clippy::unused_async)] // the table of RPCs calls all handlers alike
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use millstream_catalog::model::{Collection, Fault};
+
+use super::Context;
+use crate::convert::status::{Reply, success};
+use crate::gateway::Gateway;
+use crate::pb;
+use crate::pb::common::{ServerInfo, StateCode};
+
+/// The version as clients see it: the version of Milvus whose behaviour is followed, and ours.
+pub const VERSION: &str = concat!("v2.6.0-millstream-", env!("CARGO_PKG_VERSION"));
+const RESOURCE_GROUP: &str = "__default_resource_group";
+const ROLES: [&str; 2] = ["admin", "public"];
+const ROOT: &str = "root";
+
+pub(super) async fn connect(
+    gateway: &Arc<Gateway>,
+    _: &Context,
+    request: pb::ConnectRequest,
+) -> Result<pb::ConnectResponse, Fault> {
+    let identifier = gateway.now().await?.0.cast_signed();
+    if let Some(client) = request.client_info {
+        let (sdk, version) = (client.sdk_type, client.sdk_version);
+        tracing::debug!(sdk, version, host = client.host, identifier, "a client connected");
+    }
+    let server_info = ServerInfo {
+        build_tags: VERSION.to_owned(),
+        build_time: String::new(),
+        git_commit: String::new(),
+        go_version: String::new(),
+        deploy_mode: "STANDALONE".to_owned(),
+        ..ServerInfo::default()
+    };
+    Ok(pb::ConnectResponse { status: Some(success()), server_info: Some(server_info), identifier })
+}
+
+pub(super) async fn version(
+    _: &Arc<Gateway>,
+    _: &Context,
+    _: pb::GetVersionRequest,
+) -> Result<pb::GetVersionResponse, Fault> {
+    Ok(pb::GetVersionResponse { status: Some(success()), version: VERSION.to_owned() })
+}
+
+pub(super) async fn health(
+    gateway: &Arc<Gateway>,
+    _: &Context,
+    _: pb::CheckHealthRequest,
+) -> Result<pb::CheckHealthResponse, Fault> {
+    let reasons = problems(gateway).await;
+    Ok(pb::CheckHealthResponse {
+        status: Some(success()),
+        is_healthy: reasons.is_empty(),
+        reasons,
+        quota_states: Vec::new(),
+    })
+}
+
+/// What is wrong with the back ends; empty when nothing is.
+pub(crate) async fn problems(gateway: &Gateway) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if let Err(fault) = gateway.catalog.check().await {
+        reasons.push(format!("catalog: {fault}"));
+    }
+    if let Err(fault) = gateway.writer.log().check().await {
+        reasons.push(format!("log: {fault}"));
+    }
+    for (channel, fault) in gateway.dataflow.broken() {
+        reasons.push(format!("channel {channel} stopped: {fault}"));
+    }
+    if gateway.unfinished.load(Ordering::Acquire) {
+        reasons.push("a decided change of metadata is not carried out yet".to_owned());
+    }
+    reasons
+}
+
+pub(super) async fn components(
+    gateway: &Arc<Gateway>,
+    _: &Context,
+    _: pb::GetComponentStatesRequest,
+) -> Result<pb::ComponentStates, Fault> {
+    let healthy = problems(gateway).await.is_empty();
+    let state_code = if healthy { StateCode::Healthy } else { StateCode::Abnormal } as i32;
+    let component = |role: &str| pb::ComponentInfo {
+        node_id: 1,
+        role: role.to_owned(),
+        state_code,
+        ..pb::ComponentInfo::default()
+    };
+    Ok(pb::ComponentStates {
+        state: Some(component("standalone")),
+        subcomponent_states: ["gateway", "worker", "catalog", "log"].map(component).to_vec(),
+        status: Some(success()),
+    })
+}
+
+pub(super) async fn alloc_timestamp(
+    gateway: &Arc<Gateway>,
+    _: &Context,
+    _: pb::AllocTimestampRequest,
+) -> Result<pb::AllocTimestampResponse, Fault> {
+    let timestamp = gateway.now().await?.0;
+    Ok(pb::AllocTimestampResponse { status: Some(success()), timestamp })
+}
+
+pub(super) async fn resource_groups(
+    _: &Arc<Gateway>,
+    _: &Context,
+    _: pb::ListResourceGroupsRequest,
+) -> Result<pb::ListResourceGroupsResponse, Fault> {
+    let resource_groups = vec![RESOURCE_GROUP.to_owned()];
+    Ok(pb::ListResourceGroupsResponse { status: Some(success()), resource_groups })
+}
+
+/// Authorization is off: the roles are the two that always exist, and `root` has the first.
+pub(super) async fn roles(
+    _: &Arc<Gateway>,
+    _: &Context,
+    request: pb::SelectRoleRequest,
+) -> Result<pb::SelectRoleResponse, Fault> {
+    let wanted = request.role.map(|r| r.name).unwrap_or_default();
+    let found: Vec<&str> =
+        ROLES.into_iter().filter(|r| wanted.is_empty() || *r == wanted).collect();
+    if found.is_empty() {
+        let text = "not found the role, maybe the role isn't existed or internal system error";
+        return Err(Fault::plain(text));
+    }
+    let result = |name: &str| pb::RoleResult {
+        role: Some(pb::RoleEntity { name: name.to_owned(), ..pb::RoleEntity::default() }),
+        users: if request.include_user_info && name == ROLES[0] {
+            vec![pb::UserEntity { name: ROOT.to_owned() }]
+        } else {
+            Vec::new()
+        },
+    };
+    let results = found.into_iter().map(result).collect();
+    Ok(pb::SelectRoleResponse { status: Some(success()), results })
+}
+
+pub(super) async fn users(
+    _: &Arc<Gateway>,
+    _: &Context,
+    request: pb::SelectUserRequest,
+) -> Result<pb::SelectUserResponse, Fault> {
+    let wanted = request.user.map(|u| u.name).unwrap_or_default();
+    if !wanted.is_empty() && wanted != ROOT {
+        let text = "not found the user, maybe the user isn't existed or internal system error";
+        return Err(Fault::plain(text));
+    }
+    let admin = pb::RoleEntity { name: ROLES[0].to_owned(), ..pb::RoleEntity::default() };
+    let root = pb::UserResult {
+        user: Some(pb::UserEntity { name: ROOT.to_owned() }),
+        roles: if request.include_role_info { vec![admin] } else { Vec::new() },
+        ..pb::UserResult::default()
+    };
+    Ok(pb::SelectUserResponse { status: Some(success()), results: vec![root] })
+}
+
+pub(super) async fn user_names(
+    _: &Arc<Gateway>,
+    _: &Context,
+    _: pb::ListCredUsersRequest,
+) -> Result<pb::ListCredUsersResponse, Fault> {
+    Ok(pb::ListCredUsersResponse { status: Some(success()), usernames: vec![ROOT.to_owned()] })
+}
+
+/// Every acknowledged write is on stable storage already; a flush only has to say up to when.
+pub(super) async fn flush(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::FlushRequest,
+) -> Result<pb::FlushResponse, Fault> {
+    let database = context.database(&request.db_name);
+    let mut collections: Vec<Arc<Collection>> = Vec::with_capacity(request.collection_names.len());
+    for name in &request.collection_names {
+        collections.push(gateway.collection(database, name).await?);
+    }
+    let now = gateway.now().await?;
+    let names = || request.collection_names.iter().cloned();
+    let seal_time = i64::try_from(now.physical_ms() / 1_000).unwrap_or(i64::MAX);
+    Ok(pb::FlushResponse {
+        db_name: database.to_owned(),
+        coll_seg_i_ds: names().map(|n| (n, Default::default())).collect(),
+        flush_coll_seg_i_ds: names().map(|n| (n, Default::default())).collect(),
+        coll_seal_times: names().map(|n| (n, seal_time)).collect(),
+        coll_flush_ts: names().map(|n| (n, now.0)).collect(),
+        ..pb::FlushResponse::default()
+    }
+    .with_status(success()))
+}
+
+pub(super) async fn flush_state(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::GetFlushStateRequest,
+) -> Result<pb::GetFlushStateResponse, Fault> {
+    if !request.collection_name.is_empty() {
+        gateway.collection(context.database(&request.db_name), &request.collection_name).await?;
+    }
+    Ok(pb::GetFlushStateResponse { status: Some(success()), flushed: true })
+}
+
+pub(super) async fn flush_all(
+    gateway: &Arc<Gateway>,
+    _: &Context,
+    _: pb::FlushAllRequest,
+) -> Result<pb::FlushAllResponse, Fault> {
+    let flush_all_ts = gateway.now().await?.0;
+    Ok(pb::FlushAllResponse { status: Some(success()), flush_all_ts })
+}
+
+pub(super) async fn flush_all_state(
+    _: &Arc<Gateway>,
+    _: &Context,
+    _: pb::GetFlushAllStateRequest,
+) -> Result<pb::GetFlushAllStateResponse, Fault> {
+    Ok(pb::GetFlushAllStateResponse { status: Some(success()), flushed: true })
+}

@@ -1,0 +1,285 @@
+//! The whole server in one process: data folder, catalog, log, workers, gateway, admin port.
+//!
+//! `main` and the tests start the same function.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashSet;
+use millstream_catalog::catalog::{Catalog, Checkpoint};
+use millstream_catalog::clock::Clock;
+use millstream_catalog::model::limits::{MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX};
+use millstream_catalog::model::{ChannelId, Fault};
+use millstream_catalog::sql::SqlCatalog;
+use millstream_dataflow::{Config as FlowConfig, Dataflow};
+use millstream_log::{Log, Nats, Wal, WalOptions, Writer};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
+
+use crate::admin::{self, Admin};
+use crate::config::Config;
+use crate::data_folder::{DataFolder, FolderError};
+use crate::gateway::{Gateway, Parts};
+use crate::pb::milvus_service_server::MilvusServiceServer;
+use crate::service::{RPCS, Service};
+use crate::{ddl, pb, telemetry};
+
+/// Bytes that may wait between the log and a channel's worker.
+const INBOX_BYTES: usize = 64 << 20;
+/// How long requests under way may take when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+/// HTTP/2 windows: large enough that a large insert does not wait for updates.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}; is another server running there? choose another {2}")]
+    Listen(SocketAddr, std::io::Error, &'static str),
+    /// The catalog, the log or the workers refuse.
+    #[error("{0}: {1}")]
+    Part(&'static str, Fault),
+    /// Metrics, reflection, or another thing of this process.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn part(name: &'static str) -> impl Fn(Fault) -> StartError {
+    move |fault| StartError::Part(name, fault)
+}
+
+/// A server that runs.
+pub struct Running {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where health and metrics are.
+    pub admin: SocketAddr,
+    /// The gateway, for tests that look inside.
+    pub gateway: Arc<Gateway>,
+    catalog: Arc<SqlCatalog>,
+    dataflow: Dataflow,
+    health: HealthReporter,
+    stopping: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    /// Last, so that the folder is unlocked when everything else is gone.
+    _folder: DataFolder,
+}
+
+/// Starts a server. When it returns, requests are answered.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    // The ports first: they fail most often, and then nothing was begun.
+    let listener = listen(config.listen, "--listen").await?;
+    let admin_listener = listen(config.admin_listen, "--admin-listen").await?;
+    let folder = DataFolder::open(&config.data_dir)?;
+    let metrics = telemetry::recorder().map_err(StartError::Other)?;
+
+    let catalog = open_catalog(config, &folder, clock).await?;
+    let channels = catalog.channels();
+    let log = open_log(config, &folder, channels).await?;
+    let writer = Writer::new(Arc::clone(&log), catalog.tso());
+    let dataflow = start_dataflow(config, &catalog, &log).await?;
+    let parts = Parts {
+        catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
+        writer,
+        dataflow: dataflow.clone(),
+        process: rand::random(),
+        slow: Duration::from_millis(config.slow_request_ms),
+    };
+    let gateway = Gateway::new(parts, RPCS);
+    gateway.row_ids.refill_in_background();
+    ddl::roll_forward(&gateway).await.map_err(part("metadata"))?;
+
+    let stopping = CancellationToken::new();
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<MilvusServiceServer<Service>>().await;
+    let address = |l: &TcpListener| l.local_addr().map_err(|e| StartError::Other(e.to_string()));
+    let (listen, admin) = (address(&listener)?, address(&admin_listener)?);
+    let routes = admin::router(Admin { gateway: Arc::clone(&gateway), metrics });
+    let service = Service::new(Arc::clone(&gateway));
+    let tasks = vec![
+        serve_grpc(listener, service, health_service, stopping.clone())?,
+        serve_admin(admin_listener, routes, stopping.clone()),
+    ];
+    let _folder = folder;
+    Ok(Running { listen, admin, gateway, catalog, dataflow, health, stopping, tasks, _folder })
+}
+
+async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|e| StartError::Listen(address, e, flag))
+}
+
+/// Opens the catalog that the settings name.
+pub(crate) async fn open_catalog(
+    config: &Config,
+    folder: &DataFolder,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<SqlCatalog>, StartError> {
+    let url = match config.catalog.as_str() {
+        "sqlite" => format!("sqlite://{}", folder.path().join("catalog.db").display()),
+        url => url.to_owned(),
+    };
+    SqlCatalog::open(&url, clock, config.channels).await.map_err(part("catalog"))
+}
+
+/// Opens the log that the settings name.
+pub(crate) async fn open_log(
+    config: &Config,
+    folder: &DataFolder,
+    channels: u16,
+) -> Result<Arc<dyn Log>, StartError> {
+    if config.log == "embedded" {
+        let path = folder.path().join("log");
+        let open = move || Wal::open(&path, channels, WalOptions::default());
+        let opened = tokio::task::spawn_blocking(open).await;
+        let opened = opened.map_err(|e| StartError::Other(format!("opening the log: {e}")))?;
+        return Ok(opened.map_err(part("log"))?);
+    }
+    Ok(Nats::connect(&config.log, channels).await.map_err(part("log"))?)
+}
+
+/// Starts the workers and lets the log feed them.
+async fn start_dataflow(
+    config: &Config,
+    catalog: &Arc<SqlCatalog>,
+    log: &Arc<dyn Log>,
+) -> Result<Dataflow, StartError> {
+    let fault = part("catalog");
+    let mut checkpoints = Vec::new();
+    for channel in (0..log.channels()).map(ChannelId) {
+        checkpoints.push(catalog.checkpoint_get(channel).await.map_err(&fault)?);
+    }
+    let all = catalog.collection_all().await.map_err(&fault)?;
+    let collections: HashSet<_> = all.iter().map(|c| c.id).collect();
+    let flow = FlowConfig {
+        workers: config.worker_count(),
+        scan_threads: config.scan_thread_count(),
+        checkpoints: checkpoints.clone(),
+        collections,
+        inbox_bytes: INBOX_BYTES,
+        on_checkpoint: on_checkpoint(Arc::clone(catalog), Arc::clone(log)),
+    };
+    let parts = Dataflow::start(flow).map_err(part("workers"))?;
+    for (index, inbox) in (0..).zip(parts.inboxes) {
+        let (channel, log) = (ChannelId(index), Arc::clone(log));
+        let after = checkpoints[usize::from(index)].seq;
+        log.subscribe(channel, after, inbox).await.map_err(part("log"))?;
+    }
+    Ok(parts.dataflow)
+}
+
+/// Keeps a channel's checkpoint and gives its log's space back.
+fn on_checkpoint(
+    catalog: Arc<SqlCatalog>,
+    log: Arc<dyn Log>,
+) -> Box<dyn Fn(ChannelId, Checkpoint) + Send + Sync> {
+    let runtime = tokio::runtime::Handle::current();
+    Box::new(move |channel, checkpoint| {
+        let (catalog, log) = (Arc::clone(&catalog), Arc::clone(&log));
+        runtime.spawn(async move {
+            let kept = async {
+                catalog.checkpoint_set(channel, checkpoint).await?;
+                log.truncate(channel, checkpoint.seq).await
+            };
+            if let Err(fault) = kept.await {
+                // The next checkpoint of the channel does what this one did not.
+                tracing::warn!(%channel, %fault, "the log was not truncated");
+            }
+        });
+    })
+}
+
+fn serve_grpc<H>(
+    listener: TcpListener,
+    service: Service,
+    health: tonic_health::pb::health_server::HealthServer<H>,
+    stopping: CancellationToken,
+) -> Result<JoinHandle<()>, StartError>
+where
+    H: tonic_health::pb::health_server::Health,
+{
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let other = |e: tonic_reflection::server::Error| StartError::Other(e.to_string());
+    let server = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .add_service(
+            MilvusServiceServer::new(service)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(RESPONSE_BYTES_MAX),
+        )
+        .add_service(health)
+        .add_service(reflection().build_v1().map_err(other)?)
+        .add_service(reflection().build_v1alpha().map_err(other)?);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let task = async move {
+        let stopped = stopping.cancelled_owned();
+        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stopped).await {
+            tracing::error!(%error, "the gRPC server ended");
+        }
+    };
+    Ok(tokio::spawn(task))
+}
+
+fn serve_admin(
+    listener: TcpListener,
+    routes: axum::Router,
+    stopping: CancellationToken,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let serve = axum::serve(listener, routes);
+        if let Err(error) = serve.with_graceful_shutdown(stopping.cancelled_owned()).await {
+            tracing::error!(%error, "the admin server ended");
+        }
+    })
+}
+
+impl Running {
+    /// Stops in order: no new requests, the ones under way are answered, then everything closes.
+    pub async fn stop(self) {
+        self.health.set_not_serving::<MilvusServiceServer<Service>>().await;
+        self.stopping.cancel();
+        for task in self.tasks {
+            let abort = task.abort_handle();
+            if tokio::time::timeout(DRAIN, task).await.is_err() {
+                tracing::warn!("requests were still under way when the server stopped");
+                abort.abort();
+            }
+        }
+        let dataflow = self.dataflow.clone();
+        // Joins threads, so not on the runtime's own.
+        if let Err(error) = tokio::task::spawn_blocking(move || dataflow.stop()).await {
+            tracing::error!(%error, "the workers did not stop");
+        }
+        self.catalog.close().await;
+    }
+}
+
+/// Ends the process when a timely worker panics: the workers of a process share one fate, and a
+/// process that lost one can only be restarted.
+pub fn abort_when_a_worker_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        before(panic);
+        let thread = std::thread::current();
+        if thread.name().is_some_and(|name| name.starts_with("timely")) {
+            std::process::abort();
+        }
+    }));
+}

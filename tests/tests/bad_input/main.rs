@@ -1,0 +1,121 @@
+//! Bad input for every RPC: the code and the text are Milvus's, nothing happens, and the next good
+//! request works.
+
+mod ddl;
+mod reads;
+mod send;
+mod writes;
+
+use millstream_tests::client::Client;
+use millstream_tests::on_both;
+use millstream_tests::rows::{int_key, longs, schema, vector_field, vectors};
+use millstream_tests::site::Site;
+
+use send::{Request, send};
+
+/// Rows of the good collection, before and after every case.
+const ROWS: i64 = 4;
+/// Dimension of the good collection.
+const DIM: usize = 4;
+/// Code of a fault without one of its own; older and newer servers differ in where they use it.
+const PLAIN: i32 = 65_535;
+/// Code of an invalid parameter.
+const INVALID: i32 = 1_100;
+/// Any code but success: only the text counts.
+const ANY: i32 = -1;
+
+/// A request that must be refused.
+struct Case {
+    what: &'static str,
+    request: Request,
+    code: i32,
+    text: String,
+}
+
+fn case(what: &'static str, request: impl Into<Request>, code: i32, text: &str) -> Case {
+    Case { what, request: request.into(), code, text: text.to_owned() }
+}
+
+/// The collections that the cases speak of: `good` has rows and is loaded; `idle` is not loaded.
+async fn prepare(client: &Client) {
+    client.prepare("good", DIM, 2).await.expect("a collection");
+    let columns = vec![
+        longs("id", (0..ROWS).collect()),
+        longs("value", vec![1; ROWS as usize]),
+        vectors("vector", DIM, &[0.5; ROWS as usize * DIM]),
+    ];
+    client.insert("good", ROWS as usize, columns).await.expect("rows");
+    let idle = schema("idle", vec![int_key(), vector_field("vector", DIM)]);
+    client.create(&idle, 1).await.expect("a collection");
+    writes::prepare(client).await;
+}
+
+/// Sends every case; collects what went wrong, so that one run shows all of it.
+async fn refuse_all(client: &Client, cases: Vec<Case>) {
+    let mut wrong = Vec::new();
+    for Case { what, request, code, text } in cases {
+        let rpc = request.name();
+        match send(client, request).await {
+            Ok(()) => wrong.push(format!("{rpc}, {what}: accepted, {code} \"{text}\" is due")),
+            Err(trouble) => {
+                let code_fits = code == trouble.code() || (code == ANY && trouble.code() != 0);
+                if !code_fits || !trouble.to_string().contains(&text) {
+                    wrong.push(format!("{rpc}, {what}: {trouble}; {code} \"{text}\" is due"));
+                }
+            }
+        }
+        match client.count("good", "").await {
+            Ok(ROWS) => {}
+            other => wrong.push(format!("{rpc}, {what}: afterwards count(*) is {other:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{} cases:\n  {}", wrong.len(), wrong.join("\n  "));
+}
+
+async fn collections_of_wrong_shapes_are_refused(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    refuse_all(&client, ddl::collections()).await;
+}
+on_both!(collections_of_wrong_shapes_are_refused);
+
+async fn wrong_ddl_is_refused(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    refuse_all(&client, ddl::others()).await;
+}
+on_both!(wrong_ddl_is_refused);
+
+async fn wrong_writes_are_refused_and_write_nothing(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    refuse_all(&client, writes::cases()).await;
+    writes::expect_nothing_written(&client).await;
+}
+on_both!(wrong_writes_are_refused_and_write_nothing);
+
+async fn wrong_searches_are_refused(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    refuse_all(&client, reads::searches()).await;
+}
+on_both!(wrong_searches_are_refused);
+
+async fn wrong_queries_are_refused(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    let now = client.now().await.expect("a timestamp");
+    refuse_all(&client, reads::queries(now)).await;
+}
+on_both!(wrong_queries_are_refused);
+
+/// A dropped collection answers as one that never was, at once.
+async fn a_dropped_collection_is_refused_everywhere(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    client.prepare("dropped", DIM, 2).await.expect("a collection");
+    client.drop("dropped").await.expect("a drop");
+    refuse_all(&client, ddl::on_missing("dropped")).await;
+    refuse_all(&client, ddl::on_missing("never")).await;
+}
+on_both!(a_dropped_collection_is_refused_everywhere);
