@@ -4,10 +4,10 @@
 //! it with the clients'. The other one is what the code is generated from: there, a few fields that
 //! carry many values have a type with the same encoding on the wire that costs nothing to decode.
 //!
-//! | field | on the wire | in the code |
-//! |---|---|---|
-//! | `schema.FloatArray.data` | packed floats: chunks of bytes | `repeated bytes`: slices of the request |
-//! | `schema.ScalarField.string_data`, `json_data` | a message of `repeated bytes` | its encoded bytes, read in place |
+//! - `schema.FloatArray.data`: packed floats are chunks of bytes on the wire, so `repeated bytes`,
+//!   each a slice of the request. Floats that are not packed, which no client sends, are refused.
+//! - `schema.ScalarField.string_data` and `json_data`: a message of `repeated bytes` on the wire, so
+//!   `bytes`: its encoding, read in place.
 
 use std::{env, fs, path::PathBuf};
 

@@ -138,7 +138,8 @@ pub trait Catalog: Send + Sync {
     ) -> Result<Arc<Collection>, Fault>;
     /// All current collections of a database in order of creation.
     async fn collection_list(&self, database: &str) -> Result<Vec<Arc<Collection>>, Fault>;
-    /// All collections of all databases that still have data in the log: creating, created, dropping.
+    /// All collections of all databases that still have data in the log: creating, created,
+    /// dropping.
     async fn collection_all(&self) -> Result<Vec<Arc<Collection>>, Fault>;
 
     /// Creates a partition. Existing: returns it. Too many: an error that names the limit.

@@ -58,6 +58,8 @@ pub(crate) struct Local {
     channels: Vec<Option<Rc<RefCell<Channel>>>>,
     /// The row counts of each owned channel.
     counts: RefCell<Vec<Option<CountTrace>>>,
+    /// How often each channel advanced since its counts were compacted.
+    advances: Vec<Cell<u32>>,
     /// Reads that wait for a shard to close.
     gated: Cell<usize>,
     /// Schedules the operator that holds them.
@@ -99,6 +101,7 @@ pub(crate) fn build(
         .collect();
     let local = Rc::new(Local {
         counts: RefCell::new(Vec::with_capacity(channels.len())),
+        advances: channels.iter().map(|_| Cell::new(0)).collect(),
         channels,
         gated: Cell::new(0),
         search: RefCell::new(None),
@@ -111,9 +114,18 @@ pub(crate) fn build(
     (local, wake)
 }
 
+/// Compaction of a channel's counts is due after this many advances. Each one leaves a batch behind,
+/// and a look at the counts visits every batch that was not merged.
+const COMPACT_AFTER: u32 = 64;
+
 /// Housekeeping between two steps of a worker.
 pub(crate) fn tidy(local: &Local) {
-    for trace in local.counts.borrow_mut().iter_mut().flatten() {
-        trace.compact();
+    for (channel, advances) in local.advances.iter().enumerate() {
+        if advances.get() >= COMPACT_AFTER {
+            advances.set(0);
+            if let Some(Some(trace)) = local.counts.borrow_mut().get_mut(channel) {
+                trace.compact();
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Settings: defaults, then `millstream.toml`, then `MILLSTREAM_…` in the environment, then flags.
+//! Settings: defaults, then `millstream.toml`, then `MILLSTREAM_…` variables, then flags.
 //!
 //! There are few of them, each has one name everywhere (`data_dir`, `MILLSTREAM_DATA_DIR`,
 //! `--data-dir`), and one that nobody knows is an error.

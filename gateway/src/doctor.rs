@@ -20,7 +20,7 @@ struct Findings {
 }
 
 impl Findings {
-    fn good(&mut self, what: &str, detail: impl std::fmt::Display) -> Result<(), String> {
+    fn good(&self, what: &str, detail: impl std::fmt::Display) -> Result<(), String> {
         say(format!("ok     {what}: {detail}"))
     }
 

@@ -1,5 +1,11 @@
 //! The messages of Milvus's protocol, generated from `proto/` by build.rs.
-#![allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::clone_on_ref_ptr,
+    unused_qualifications
+)]
 
 /// `milvus.proto.*`.
 pub mod milvus {
@@ -16,6 +22,7 @@ pub mod milvus {
     }
 }
 
+pub use milvus::proto::common::Status;
 pub use milvus::proto::milvus::*;
 pub use milvus::proto::{common, schema};
 

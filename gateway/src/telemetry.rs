@@ -101,8 +101,14 @@ impl Telemetry {
     /// The metrics of a gateway that serves these RPCs.
     pub fn new(rpcs: &[&'static str]) -> Telemetry {
         describe();
-        let read = |kind: &'static str| histogram!("milvus_proxy_sq_latency", "node_id" => NODE, "query_type" => kind);
-        let write = |kind: &'static str| histogram!("milvus_proxy_mutation_latency", "node_id" => NODE, "msg_type" => kind);
+        let read = |kind: &'static str| {
+            let name = "milvus_proxy_sq_latency";
+            histogram!(name, "node_id" => NODE, "query_type" => kind)
+        };
+        let write = |kind: &'static str| {
+            let name = "milvus_proxy_mutation_latency";
+            histogram!(name, "node_id" => NODE, "msg_type" => kind)
+        };
         gauge!("milvus_num_node", "node_id" => NODE, "role_name" => "standalone").set(1.0);
         Telemetry {
             rpcs: rpcs.iter().map(|name| (*name, Rpc::new(name))).collect(),

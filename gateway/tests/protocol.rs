@@ -1,4 +1,5 @@
 //! A whole server in this process, asked over gRPC: answers, errors, and what survives a restart.
+#![allow(clippy::unwrap_used)] // helpers of tests: a failure here is a failed test
 
 use std::net::SocketAddr;
 use std::path::Path;

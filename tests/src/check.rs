@@ -248,12 +248,15 @@ impl Checker<'_> {
         self.torn(&spans, read);
     }
 
-    /// Every request is shown whole or not at all.
+    /// Every request is shown whole or not at all; one that failed only so on each shard.
     fn torn(&mut self, spans: &HashMap<i64, Span>, read: &Read) {
         let mut parts: HashMap<usize, (bool, bool)> = HashMap::new();
         for (key, span) in spans {
             for (number, version) in self.lines[key].iter().enumerate() {
                 let Some(write) = version.write else { continue };
+                if self.history.shards > 1 && version.upper.is_none() {
+                    continue;
+                }
                 let part = parts.entry(write).or_default();
                 part.0 |= span.0 >= number;
                 part.1 |= span.1 < number;

@@ -128,6 +128,8 @@ pub struct Stamp {
 /// Everything that the clients of one collection did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
+    /// Shards of the collection. A request that failed may have happened on some of them only.
+    pub shards: usize,
     /// Writes, in any order.
     pub writes: Vec<Write>,
     /// Answered reads, in any order.
@@ -139,6 +141,7 @@ pub struct History {
 impl History {
     /// Adds another record of the same collection and clock.
     pub fn append(&mut self, mut other: History) {
+        self.shards = self.shards.max(other.shards);
         self.writes.append(&mut other.writes);
         self.reads.append(&mut other.reads);
         self.stamps.append(&mut other.stamps);

@@ -26,6 +26,7 @@ const PAUSE: Duration = Duration::from_millis(60);
 pub struct Workload {
     client: Client,
     collection: String,
+    shards: usize,
     epoch: Instant,
     tokens: AtomicI64,
     stop: AtomicBool,
@@ -39,11 +40,12 @@ pub struct Running {
 }
 
 impl Workload {
-    /// Load for a collection that exists and is loaded.
-    pub fn new(client: Client, collection: &str) -> Arc<Workload> {
+    /// Load for a collection of so many shards that exists and is loaded.
+    pub fn new(client: Client, collection: &str, shards: usize) -> Arc<Workload> {
         Arc::new(Workload {
             client,
             collection: collection.to_owned(),
+            shards,
             epoch: Instant::now(),
             tokens: AtomicI64::new(1),
             stop: AtomicBool::new(false),
@@ -161,7 +163,7 @@ impl Running {
     /// When a client met an answer that it cannot read.
     pub async fn finish(mut self) -> History {
         self.workload.stop.store(true, Ordering::Relaxed);
-        let mut history = History::default();
+        let mut history = History { shards: self.workload.shards, ..History::default() };
         while let Some(part) = self.tasks.join_next().await {
             history.append(part.expect("a client that did not panic"));
         }

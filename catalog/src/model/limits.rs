@@ -6,7 +6,8 @@ pub const NAME_LENGTH_MAX: usize = 255;
 pub const FIELDS_MAX: usize = 64;
 /// Most vector fields in a schema.
 pub const VECTOR_FIELDS_MAX: usize = 4;
-/// Smallest dimension of a float vector field. Milvus 2.5 lowered it from 2; the newest is accepted.
+/// Smallest dimension of a float vector field. Milvus 2.5 lowered it from 2; the newest is
+/// accepted.
 pub const DIM_MIN: u32 = 1;
 /// Largest dimension of a float vector field.
 pub const DIM_MAX: u32 = 32_768;

@@ -288,7 +288,7 @@ impl<'a> Parser<'a> {
         Ok(operand(meaning, start, end))
     }
 
-    fn binary(&mut self, symbol: Symbol, left: Operand, right: Operand) -> Result<Operand, String> {
+    fn binary(&self, symbol: Symbol, left: Operand, right: Operand) -> Result<Operand, String> {
         let (start, end) = (left.start, right.end);
         if let Some(relation) = relation(symbol) {
             return self.relate(relation, left, right);
@@ -319,7 +319,7 @@ impl<'a> Parser<'a> {
 
     /// A comparison, or the second half of a range `1 < x < 4`.
     fn relate(
-        &mut self,
+        &self,
         relation: Relation,
         mut left: Operand,
         right: Operand,

@@ -82,7 +82,7 @@ fn main() {
         let (count, record) = (2000, record(1, 100));
         std::thread::scope(|scope| {
             for _ in 0..clients {
-                scope.spawn(|| (0..count).for_each(|_| drop(write(&record))));
+                scope.spawn(|| (0..count).for_each(|_| _ = write(&record)));
             }
         });
         let rate = f64::from(clients * count) / begun.elapsed().as_secs_f64();

@@ -165,7 +165,7 @@ pub(crate) struct Part {
 /// and inside a record that is longer than a part. One part when all fits; one empty part for a
 /// tick. `part_max` is at least 64.
 pub(crate) fn cut(records: &[Record], part_max: usize) -> Vec<Part> {
-    let part_max = u32::try_from(part_max & !7).unwrap_or(u32::MAX & !7).max(64);
+    let part_max = u32::try_from(part_max & !7).unwrap_or(!7).max(64);
     let mut parts = vec![Part { offset: 0, bytes: 0, chunks: Vec::new() }];
     for record in records {
         let mut rest = record.bytes().clone();

@@ -208,7 +208,7 @@ impl Record {
             return Corrupt::new(format!("record kind {} is not known", bytes[5]));
         };
         let length = le::u32_at(&bytes, LENGTH_AT) as usize;
-        if length != bytes.len() || length % 8 != 0 || length > RECORD_BYTES_MAX {
+        if length != bytes.len() || !length.is_multiple_of(8) || length > RECORD_BYTES_MAX {
             return Corrupt::new(format!("record of {length} bytes in {} bytes", bytes.len()));
         }
         let record = Record { bytes, kind };

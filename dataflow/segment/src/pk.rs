@@ -173,10 +173,4 @@ impl PkIndex {
             })
         });
     }
-
-    /// Number of keys with a live row.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.table.len()
-    }
 }

@@ -63,6 +63,12 @@ impl ShardView {
         self.pk
     }
 
+    /// Rows in memory, visible or not: what a scan of everything looks at.
+    pub fn rows(&self) -> usize {
+        let of = |p: &Arc<PartitionView>| p.chunks.load().iter().map(|c| c.rows()).sum::<usize>();
+        self.partitions.load().iter().map(of).sum()
+    }
+
     /// Selects all rows that are visible at `as_of` in `partitions` (all when empty).
     ///
     /// The caller has seen that `as_of` is closed; rows that share a key are all selected.

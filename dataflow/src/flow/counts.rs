@@ -20,13 +20,10 @@ pub(crate) type CountUpdate = ((CountKey, ()), u64, isize);
 
 /// Counts stay exact at every time of the last ten minutes; older ones come from the rows.
 const HISTORY_MS: u64 = 600_000;
-/// Compaction is due when the trace has advanced by this many milliseconds ...
-const COMPACT_AFTER_MS: u64 = 1_000;
 
 /// The counts of one channel.
 pub(crate) struct CountTrace {
     trace: TraceAgent<KeySpine<CountKey, u64, isize>>,
-    compacted_at: u64,
 }
 
 /// Arranges the changes of a channel, on the worker where they arise.
@@ -39,7 +36,7 @@ pub(crate) fn arrange<'scope>(stream: Stream<'scope, u64, Vec<CountUpdate>>) -> 
         KeyBuilder<CountKey, u64, isize>,
         KeySpine<CountKey, u64, isize>,
     >(stream, Pipeline, "RowCounts");
-    CountTrace { trace: arranged.trace, compacted_at: 0 }
+    CountTrace { trace: arranged.trace }
 }
 
 /// What a look at the counts gives.
@@ -95,11 +92,9 @@ impl CountTrace {
     /// Lets the trace merge its batches, and forget times beyond the kept history.
     pub(crate) fn compact(&mut self) {
         let upper = self.upper();
-        let step = COMPACT_AFTER_MS << Timestamp::LOGICAL_BITS;
-        if upper == u64::MAX || upper < self.compacted_at.saturating_add(step) {
+        if upper == u64::MAX {
             return;
         }
-        self.compacted_at = upper;
         let since = Timestamp(upper).minus_ms(HISTORY_MS).0;
         self.trace.set_logical_compaction(AntichainRef::new(&[since]));
         self.trace.set_physical_compaction(AntichainRef::new(&[upper]));

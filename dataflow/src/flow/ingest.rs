@@ -97,6 +97,8 @@ pub(super) fn build(
                     capability.downgrade(&closed.next().0);
                     drop(channel);
                     setup.shared.advance(id, closed);
+                    let advances = &local.advances[usize::from(id.0)];
+                    advances.set(advances.get() + 1);
                     local.wake_reads();
                 } else if channel.broken().is_some() {
                     local.wake_reads();

@@ -19,6 +19,7 @@ use super::{Incoming, Local, Setup, WakeRequests, owner};
 use crate::api::{CountRequest, Guarantee};
 use crate::ask::{Ask, Found, Part, Task, join};
 use crate::part::CountPart;
+use crate::pool::Pool;
 use crate::read;
 use crate::shared::Shared;
 
@@ -26,6 +27,25 @@ type Batches<T> = CapacityContainerBuilder<Vec<T>>;
 
 /// Gated reads are checked for callers that are gone when there are more than this.
 const GATED_CHECK: usize = 64;
+
+/// Work that is not worth a trip to the pool, which costs two wake-ups of about 10 µs each: so many
+/// vector components compared, or the like. About 30 µs.
+const SHORT_WORK_MAX: usize = 1 << 20;
+/// Short tasks run by one schedule; the others go to the pool, so that ingest waits 100 µs at most.
+const SHORT_TASKS_MAX: usize = 2;
+/// What looking at one row's scalars costs, in components of a vector.
+const ROW_WORK: usize = 64;
+
+/// How much a task has to do, in vector components.
+fn work(ask: &Ask, views: &[Arc<ShardView>]) -> usize {
+    let rows: usize = views.iter().map(|view| view.rows()).sum();
+    let (vectors, filtered) = match ask {
+        Ask::Search(request) => (request.queries.len(), request.filter.is_some()),
+        Ask::Query(_) => (0, true),
+        Ask::Count(request) => (0, request.filter.is_some()),
+    };
+    rows.saturating_mul(vectors + if filtered { ROW_WORK } else { 0 })
+}
 
 pub(super) fn build(
     worker: &mut Worker,
@@ -147,6 +167,8 @@ struct Exec {
     gated: Vec<(Capability<()>, Task)>,
     running: HashMap<u64, Capability<()>>,
     next_run: u64,
+    /// Short tasks that may still run in this schedule.
+    short_left: usize,
     done: Receiver<(u64, Part)>,
     done_sender: Sender<(u64, Part)>,
 }
@@ -155,7 +177,9 @@ impl Exec {
     fn new(setup: Setup, local: Rc<Local>, wake: SyncActivator) -> Exec {
         let (done_sender, done) = crossbeam_channel::unbounded();
         let (gated, running) = (Vec::new(), HashMap::new());
-        Exec { setup, local, wake, gated, running, next_run: 0, done, done_sender }
+        let next_run = 0;
+        let short_left = 0;
+        Exec { setup, local, wake, gated, running, next_run, short_left, done, done_sender }
     }
 
     /// Starts every task whose shards are closed through its time.
@@ -164,6 +188,7 @@ impl Exec {
             let shared = Arc::clone(&self.setup.shared);
             self.gated.retain(|(_, task)| shared.is_waited_for(task.id));
         }
+        self.short_left = SHORT_TASKS_MAX;
         let mut i = 0;
         while i < self.gated.len() {
             let task = &self.gated[i].1;
@@ -252,19 +277,28 @@ impl Exec {
         Some(Ok(Found::Count(CountPart { rows })))
     }
 
+    /// Starts a task: on the pool, or here when handing it over would cost more than doing it.
     fn start(&mut self, capability: Capability<()>, task: Task, views: Vec<Arc<ShardView>>) {
         let run = self.next_run;
         self.next_run += 1;
         self.running.insert(run, capability);
-        let (sender, wake) = (self.done_sender.clone(), self.wake.clone());
-        let threads = self.setup.threads;
+        let here = self.short_left > 0 && work(&task.ask, &views) <= SHORT_WORK_MAX;
+        let (pool, threads, wake) = if here {
+            self.short_left -= 1;
+            (&Pool::Inline, 1, None)
+        } else {
+            (&self.setup.pool, self.setup.threads, Some(self.wake.clone()))
+        };
+        let sender = self.done_sender.clone();
         let (ask, as_of) = (Arc::clone(&task.ask), task.as_of);
-        self.setup.pool.spawn(
+        pool.spawn(
             move || answer(&ask, &views, as_of, threads),
             move |found| {
                 // The worker is gone when this fails, and with it the caller.
                 let _ = sender.send((run, part(&task, found)));
-                let _ = wake.activate();
+                if let Some(wake) = wake {
+                    let _ = wake.activate();
+                }
             },
         );
     }

@@ -155,7 +155,8 @@ fn check_range(range: &Param, text: &str) -> Result<(), Fault> {
         _ => Err(Fault::new(
             Code::ParameterInvalid,
             format!(
-                "param '{name}' out of range: invalid parameter[{text} out of range {low} <= value <= {high}]"
+                "param '{name}' out of range: \
+                 invalid parameter[{text} out of range {low} <= value <= {high}]"
             ),
         )),
     }
@@ -166,7 +167,7 @@ fn check_divides(field: &FieldSchema, m: Option<String>) -> Result<(), Fault> {
         return Err(Fault::invalid("param 'm' not exist"));
     };
     match text.trim().parse::<u32>() {
-        Ok(m) if m > 0 && field.dim % m == 0 => Ok(()),
+        Ok(m) if m > 0 && field.dim.is_multiple_of(m) => Ok(()),
         _ => Err(Fault::invalid(format!(
             "dimension must be able to be divided by `m`, dimension: {}, m: {text}",
             field.dim

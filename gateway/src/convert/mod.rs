@@ -9,3 +9,4 @@ pub mod placeholder;
 pub mod schema;
 pub mod search;
 pub mod status;
+pub mod var_column;

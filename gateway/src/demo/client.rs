@@ -21,15 +21,15 @@ use crate::pb::{self, search_request::SearchInput};
 const COLLECTION: &str = "words";
 
 /// A connection to the server.
-pub struct Client(MilvusServiceClient<Channel>);
+pub(super) struct Client(MilvusServiceClient<Channel>);
 
 /// One neighbour.
 #[derive(Debug)]
-pub struct Hit {
+pub(super) struct Hit {
     /// Key.
-    pub id: i64,
+    pub(super) id: i64,
     /// Cosine similarity.
-    pub score: f32,
+    pub(super) score: f32,
 }
 
 fn pair(key: &str, value: impl ToString) -> KeyValuePair {
@@ -54,7 +54,7 @@ impl Client {
     ///
     /// # Errors
     /// When nobody answers.
-    pub async fn connect(address: SocketAddr) -> Result<Client, String> {
+    pub(super) async fn connect(address: SocketAddr) -> Result<Client, String> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
         let channel = endpoint.map_err(|e| e.to_string())?.tcp_nodelay(true).connect().await;
         let channel = channel.map_err(|e| format!("cannot connect to {address}: {e}"))?;
@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// Makes the collection anew.
-    pub async fn create(&mut self, dim: usize) -> Result<(), String> {
+    pub(super) async fn create(&mut self, dim: usize) -> Result<(), String> {
         let drop_old = pb::DropCollectionRequest {
             collection_name: COLLECTION.to_owned(),
             ..Default::default()
@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// Writes some rows.
-    pub async fn insert(
+    pub(super) async fn insert(
         &mut self,
         words: &Words,
         rows: std::ops::Range<usize>,
@@ -141,7 +141,7 @@ impl Client {
     }
 
     /// Defines the index and loads the collection.
-    pub async fn index_and_load(&mut self) -> Result<(), String> {
+    pub(super) async fn index_and_load(&mut self) -> Result<(), String> {
         let request = pb::CreateIndexRequest {
             collection_name: COLLECTION.to_owned(),
             field_name: "vector".to_owned(),
@@ -159,7 +159,7 @@ impl Client {
     }
 
     /// Nearest neighbours of one vector among the rows that a filter keeps.
-    pub async fn search(
+    pub(super) async fn search(
         &mut self,
         vector: &[f32],
         topk: usize,
@@ -199,7 +199,7 @@ impl Client {
     }
 
     /// The words that a filter keeps, in the order of their keys.
-    pub async fn query(&mut self, filter: &str, limit: usize) -> Result<Vec<i64>, String> {
+    pub(super) async fn query(&mut self, filter: &str, limit: usize) -> Result<Vec<i64>, String> {
         let request = pb::QueryRequest {
             collection_name: COLLECTION.to_owned(),
             expr: filter.to_owned(),

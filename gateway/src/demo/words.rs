@@ -13,44 +13,44 @@ static TRUTH: &[u8] = include_bytes!("../../data/words_truth.parquet");
 
 /// Words with their vectors, column by column.
 #[derive(Debug, Default)]
-pub struct Words {
+pub(super) struct Words {
     /// Keys.
-    pub ids: Vec<i64>,
+    pub(super) ids: Vec<i64>,
     /// The words.
-    pub words: Vec<String>,
+    pub(super) words: Vec<String>,
     /// Place in the list of frequencies.
-    pub ranks: Vec<i32>,
+    pub(super) ranks: Vec<i32>,
     /// Letters.
-    pub lengths: Vec<i32>,
+    pub(super) lengths: Vec<i32>,
     /// Vectors, row-major.
-    pub vectors: Vec<f32>,
+    pub(super) vectors: Vec<f32>,
     /// Components of one vector.
-    pub dim: usize,
+    pub(super) dim: usize,
     /// Row of each word.
-    pub rows: HashMap<String, usize>,
+    pub(super) rows: HashMap<String, usize>,
 }
 
 impl Words {
     /// The vector of a row.
-    pub fn vector(&self, row: usize) -> &[f32] {
+    pub(super) fn vector(&self, row: usize) -> &[f32] {
         &self.vectors[row * self.dim..(row + 1) * self.dim]
     }
 }
 
 /// The true neighbours of one word, nearest first, itself included.
 #[derive(Debug)]
-pub struct Truth {
+pub(super) struct Truth {
     /// The word's key, which is also its row.
-    pub id: i64,
+    pub(super) id: i64,
     /// Keys of its neighbours.
-    pub neighbours: Vec<i64>,
+    pub(super) neighbours: Vec<i64>,
 }
 
 /// Reads the words.
 ///
 /// # Errors
 /// When the file in the binary is not what it was made as.
-pub fn words() -> Result<Words, String> {
+pub(super) fn words() -> Result<Words, String> {
     let mut all = Words::default();
     for batch in batches(WORDS)? {
         all.ids.extend(column(&batch, "id")?.as_primitive::<Int64Type>().values());
@@ -73,7 +73,7 @@ pub fn words() -> Result<Words, String> {
 ///
 /// # Errors
 /// When the file in the binary is not what it was made as.
-pub fn truth() -> Result<Vec<Truth>, String> {
+pub(super) fn truth() -> Result<Vec<Truth>, String> {
     let mut all = Vec::new();
     for batch in batches(TRUTH)? {
         let ids = column(&batch, "id")?.as_primitive::<Int64Type>();

@@ -72,7 +72,7 @@ pub fn delete_keys(
     let (data_type, rows, values) = match pks {
         PkList::Int(keys) => (DataType::Int64, keys.len(), BatchValues::Long(keys.clone())),
         PkList::Text(keys) => {
-            let texts = crate::convert::columns::VarColumn::from_texts(keys);
+            let texts = crate::convert::var_column::VarColumn::from_texts(keys);
             (DataType::VarChar, keys.len(), BatchValues::Var(texts))
         }
     };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::convert::columns::VarColumn;
+use crate::convert::var_column::VarColumn;
 
 const PK: FieldId = FieldId(100);
 const WORD: FieldId = FieldId(101);

@@ -15,9 +15,10 @@ use millstream_expr::{PkList, parse_template};
 use millstream_log::Kind as RecordKind;
 
 use super::{Context, read};
-use crate::convert::columns::{Batch, BatchColumn, BatchValues, VarColumn, batch_from_wire};
+use crate::convert::columns::{Batch, BatchColumn, BatchValues, batch_from_wire};
 use crate::convert::schema::primary_field;
 use crate::convert::search::templates;
+use crate::convert::var_column::VarColumn;
 use crate::convert::{data, status::success};
 use crate::dml;
 use crate::gateway::Gateway;

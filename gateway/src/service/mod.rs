@@ -165,7 +165,9 @@ macro_rules! queue {
 
 /// The table of RPCs: name, function of the generated trait, message, answer, queue, handler.
 macro_rules! rpcs {
-    ($($rpc:literal $name:ident($request:ident) -> $reply:ty, $queue:ident, $handler:path;)*) => {
+    ($(
+        $rpc:literal $name:ident($request:ident) -> $reply:ident, $queue:ident, $handler:path;
+    )*) => {
         /// The RPCs that are served.
         pub const RPCS: &[&str] = &[$($rpc),*];
 
@@ -175,7 +177,7 @@ macro_rules! rpcs {
                 async fn $name(
                     &self,
                     request: Request<pb::$request>,
-                ) -> Result<Response<$reply>, tonic::Status> {
+                ) -> Result<Response<pb::$reply>, tonic::Status> {
                     let context = Context::new(request.metadata());
                     let gateway = &self.gateway;
                     let call = $handler(gateway, &context, request.into_inner());
@@ -188,59 +190,81 @@ macro_rules! rpcs {
 }
 
 rpcs! {
-    "Connect" connect(ConnectRequest) -> pb::ConnectResponse, none, system::connect;
-    "GetVersion" get_version(GetVersionRequest) -> pb::GetVersionResponse, none, system::version;
-    "CheckHealth" check_health(CheckHealthRequest) -> pb::CheckHealthResponse, none, system::health;
-    "GetComponentStates" get_component_states(GetComponentStatesRequest) -> pb::ComponentStates, none, system::components;
-    "AllocTimestamp" alloc_timestamp(AllocTimestampRequest) -> pb::AllocTimestampResponse, none, system::alloc_timestamp;
-    "ListResourceGroups" list_resource_groups(ListResourceGroupsRequest) -> pb::ListResourceGroupsResponse, none, system::resource_groups;
-    "SelectRole" select_role(SelectRoleRequest) -> pb::SelectRoleResponse, none, system::roles;
-    "SelectUser" select_user(SelectUserRequest) -> pb::SelectUserResponse, none, system::users;
-    "ListCredUsers" list_cred_users(ListCredUsersRequest) -> pb::ListCredUsersResponse, none, system::user_names;
+    "Connect" connect(ConnectRequest) -> ConnectResponse, none, system::connect;
+    "GetVersion" get_version(GetVersionRequest) -> GetVersionResponse, none, system::version;
+    "CheckHealth" check_health(CheckHealthRequest) -> CheckHealthResponse, none, system::health;
+    "GetComponentStates" get_component_states(GetComponentStatesRequest)
+        -> ComponentStates, none, system::components;
+    "AllocTimestamp" alloc_timestamp(AllocTimestampRequest)
+        -> AllocTimestampResponse, none, system::alloc_timestamp;
+    "ListResourceGroups" list_resource_groups(ListResourceGroupsRequest)
+        -> ListResourceGroupsResponse, none, system::resource_groups;
+    "SelectRole" select_role(SelectRoleRequest) -> SelectRoleResponse, none, system::roles;
+    "SelectUser" select_user(SelectUserRequest) -> SelectUserResponse, none, system::users;
+    "ListCredUsers" list_cred_users(ListCredUsersRequest)
+        -> ListCredUsersResponse, none, system::user_names;
 
-    "CreateDatabase" create_database(CreateDatabaseRequest) -> pb::common::Status, ddl, database::create;
-    "DropDatabase" drop_database(DropDatabaseRequest) -> pb::common::Status, ddl, database::drop_database;
-    "AlterDatabase" alter_database(AlterDatabaseRequest) -> pb::common::Status, ddl, database::alter;
-    "ListDatabases" list_databases(ListDatabasesRequest) -> pb::ListDatabasesResponse, none, database::list;
-    "DescribeDatabase" describe_database(DescribeDatabaseRequest) -> pb::DescribeDatabaseResponse, none, database::describe;
+    "CreateDatabase" create_database(CreateDatabaseRequest) -> Status, ddl, database::create;
+    "DropDatabase" drop_database(DropDatabaseRequest) -> Status, ddl, database::drop_database;
+    "AlterDatabase" alter_database(AlterDatabaseRequest) -> Status, ddl, database::alter;
+    "ListDatabases" list_databases(ListDatabasesRequest)
+        -> ListDatabasesResponse, none, database::list;
+    "DescribeDatabase" describe_database(DescribeDatabaseRequest)
+        -> DescribeDatabaseResponse, none, database::describe;
 
-    "CreateCollection" create_collection(CreateCollectionRequest) -> pb::common::Status, ddl, collection::create;
-    "DropCollection" drop_collection(DropCollectionRequest) -> pb::common::Status, ddl, collection::drop_collection;
-    "HasCollection" has_collection(HasCollectionRequest) -> pb::BoolResponse, none, collection::has;
-    "DescribeCollection" describe_collection(DescribeCollectionRequest) -> pb::DescribeCollectionResponse, none, collection::describe;
-    "ShowCollections" show_collections(ShowCollectionsRequest) -> pb::ShowCollectionsResponse, none, collection::show;
-    "GetCollectionStatistics" get_collection_statistics(GetCollectionStatisticsRequest) -> pb::GetCollectionStatisticsResponse, dql, collection::statistics;
+    "CreateCollection" create_collection(CreateCollectionRequest)
+        -> Status, ddl, collection::create;
+    "DropCollection" drop_collection(DropCollectionRequest)
+        -> Status, ddl, collection::drop_collection;
+    "HasCollection" has_collection(HasCollectionRequest) -> BoolResponse, none, collection::has;
+    "DescribeCollection" describe_collection(DescribeCollectionRequest)
+        -> DescribeCollectionResponse, none, collection::describe;
+    "ShowCollections" show_collections(ShowCollectionsRequest)
+        -> ShowCollectionsResponse, none, collection::show;
+    "GetCollectionStatistics" get_collection_statistics(GetCollectionStatisticsRequest)
+        -> GetCollectionStatisticsResponse, dql, collection::statistics;
 
-    "CreatePartition" create_partition(CreatePartitionRequest) -> pb::common::Status, ddl, partition::create;
-    "DropPartition" drop_partition(DropPartitionRequest) -> pb::common::Status, ddl, partition::drop_partition;
-    "HasPartition" has_partition(HasPartitionRequest) -> pb::BoolResponse, none, partition::has;
-    "ShowPartitions" show_partitions(ShowPartitionsRequest) -> pb::ShowPartitionsResponse, none, partition::show;
-    "GetPartitionStatistics" get_partition_statistics(GetPartitionStatisticsRequest) -> pb::GetPartitionStatisticsResponse, dql, partition::statistics;
+    "CreatePartition" create_partition(CreatePartitionRequest) -> Status, ddl, partition::create;
+    "DropPartition" drop_partition(DropPartitionRequest) -> Status, ddl, partition::drop_partition;
+    "HasPartition" has_partition(HasPartitionRequest) -> BoolResponse, none, partition::has;
+    "ShowPartitions" show_partitions(ShowPartitionsRequest)
+        -> ShowPartitionsResponse, none, partition::show;
+    "GetPartitionStatistics" get_partition_statistics(GetPartitionStatisticsRequest)
+        -> GetPartitionStatisticsResponse, dql, partition::statistics;
 
-    "LoadCollection" load_collection(LoadCollectionRequest) -> pb::common::Status, ddl, load::load_collection;
-    "ReleaseCollection" release_collection(ReleaseCollectionRequest) -> pb::common::Status, ddl, load::release_collection;
-    "LoadPartitions" load_partitions(LoadPartitionsRequest) -> pb::common::Status, ddl, load::load_partitions;
-    "ReleasePartitions" release_partitions(ReleasePartitionsRequest) -> pb::common::Status, ddl, load::release_partitions;
-    "GetLoadingProgress" get_loading_progress(GetLoadingProgressRequest) -> pb::GetLoadingProgressResponse, none, load::progress;
-    "GetLoadState" get_load_state(GetLoadStateRequest) -> pb::GetLoadStateResponse, none, load::state;
+    "LoadCollection" load_collection(LoadCollectionRequest) -> Status, ddl, load::load_collection;
+    "ReleaseCollection" release_collection(ReleaseCollectionRequest)
+        -> Status, ddl, load::release_collection;
+    "LoadPartitions" load_partitions(LoadPartitionsRequest) -> Status, ddl, load::load_partitions;
+    "ReleasePartitions" release_partitions(ReleasePartitionsRequest)
+        -> Status, ddl, load::release_partitions;
+    "GetLoadingProgress" get_loading_progress(GetLoadingProgressRequest)
+        -> GetLoadingProgressResponse, none, load::progress;
+    "GetLoadState" get_load_state(GetLoadStateRequest) -> GetLoadStateResponse, none, load::state;
 
-    "CreateIndex" create_index(CreateIndexRequest) -> pb::common::Status, ddl, index::create;
-    "DropIndex" drop_index(DropIndexRequest) -> pb::common::Status, ddl, index::drop_index;
-    "DescribeIndex" describe_index(DescribeIndexRequest) -> pb::DescribeIndexResponse, none, index::describe;
-    "GetIndexStatistics" get_index_statistics(GetIndexStatisticsRequest) -> pb::GetIndexStatisticsResponse, none, index::statistics;
-    "GetIndexState" get_index_state(GetIndexStateRequest) -> pb::GetIndexStateResponse, none, index::state;
-    "GetIndexBuildProgress" get_index_build_progress(GetIndexBuildProgressRequest) -> pb::GetIndexBuildProgressResponse, none, index::progress;
+    "CreateIndex" create_index(CreateIndexRequest) -> Status, ddl, index::create;
+    "DropIndex" drop_index(DropIndexRequest) -> Status, ddl, index::drop_index;
+    "DescribeIndex" describe_index(DescribeIndexRequest)
+        -> DescribeIndexResponse, none, index::describe;
+    "GetIndexStatistics" get_index_statistics(GetIndexStatisticsRequest)
+        -> GetIndexStatisticsResponse, none, index::statistics;
+    "GetIndexState" get_index_state(GetIndexStateRequest)
+        -> GetIndexStateResponse, none, index::state;
+    "GetIndexBuildProgress" get_index_build_progress(GetIndexBuildProgressRequest)
+        -> GetIndexBuildProgressResponse, none, index::progress;
 
-    "Insert" insert(InsertRequest) -> pb::MutationResult, dml, data::insert;
-    "Upsert" upsert(UpsertRequest) -> pb::MutationResult, dml, data::upsert;
-    "Delete" delete(DeleteRequest) -> pb::MutationResult, dml, data::delete;
-    "Flush" flush(FlushRequest) -> pb::FlushResponse, none, system::flush;
-    "GetFlushState" get_flush_state(GetFlushStateRequest) -> pb::GetFlushStateResponse, none, system::flush_state;
-    "FlushAll" flush_all(FlushAllRequest) -> pb::FlushAllResponse, none, system::flush_all;
-    "GetFlushAllState" get_flush_all_state(GetFlushAllStateRequest) -> pb::GetFlushAllStateResponse, none, system::flush_all_state;
+    "Insert" insert(InsertRequest) -> MutationResult, dml, data::insert;
+    "Upsert" upsert(UpsertRequest) -> MutationResult, dml, data::upsert;
+    "Delete" delete(DeleteRequest) -> MutationResult, dml, data::delete;
+    "Flush" flush(FlushRequest) -> FlushResponse, none, system::flush;
+    "GetFlushState" get_flush_state(GetFlushStateRequest)
+        -> GetFlushStateResponse, none, system::flush_state;
+    "FlushAll" flush_all(FlushAllRequest) -> FlushAllResponse, none, system::flush_all;
+    "GetFlushAllState" get_flush_all_state(GetFlushAllStateRequest)
+        -> GetFlushAllStateResponse, none, system::flush_all_state;
 
-    "Search" search(SearchRequest) -> pb::SearchResults, dql, search::search;
-    "Query" query(QueryRequest) -> pb::QueryResults, dql, query::query;
+    "Search" search(SearchRequest) -> SearchResults, dql, search::search;
+    "Query" query(QueryRequest) -> QueryResults, dql, query::query;
 }
 
 #[cfg(test)]

@@ -192,7 +192,7 @@ pub(crate) fn others() -> Vec<Case> {
         case(
             "the default partition",
             DropPartitionRequest {
-                collection_name: good(),
+                collection_name: "idle".to_owned(),
                 partition_name: "_default".to_owned(),
                 ..DropPartitionRequest::default()
             },

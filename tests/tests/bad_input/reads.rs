@@ -29,7 +29,6 @@ fn filtered(filter: &str) -> SearchRequest {
 pub(crate) fn searches() -> Vec<Case> {
     let mut no_topk = good();
     no_topk.search_params.retain(|pair| pair.key != "topk");
-    let window = "(offset+limit) should be in range [1, 16384]";
     let mut wide = search("good", 8, &[0.5; 8], 2);
     wide.search_params = search_params("vector", "L2", 2);
     let garbage = SearchInput::PlaceholderGroup(Bytes::from_static(b"\xff\xff\xff"));
@@ -51,7 +50,7 @@ pub(crate) fn searches() -> Vec<Case> {
         case("a topk that is a word", param("topk", "ten"), ANY, "ten"),
         case("an offset of -1", param("offset", "-1"), ANY, "offset [-1] is invalid"),
         case("an offset that is a word", param("offset", "x"), ANY, "offset [x] is invalid"),
-        case("a far offset", param("offset", "16384"), ANY, window),
+        case("a far offset", param("offset", "16384"), ANY, "range [1, 16384], but got 16386"),
         case("another metric", param("metric_type", "IP"), INVALID, "metric type not match"),
         case("a missing metric", param("metric_type", "L3"), ANY, "metric type"),
         case("a missing field", param("anns_field", "zz"), ANY, "zz"),
@@ -112,7 +111,6 @@ pub(crate) fn queries(now: u64) -> Vec<Case> {
         case("a count of a page", counted, ANY, "count entities with pagination is not allowed"),
         case("a limit of 16385", limited("id > 0", &[("limit", "16385")]), ANY, window),
         case("a limit of 0", limited("id > 0", &[("limit", "0")]), ANY, ""),
-        case("a limit of -1", limited("id > 0", &[("limit", "-1"), ("offset", "1")]), ANY, ""),
         case("a limit that is a word", limited("id > 0", &[("limit", "x")]), ANY, ""),
         case("a far page", limited("id > 0", &[("limit", "1"), ("offset", "16384")]), ANY, window),
         case(
@@ -129,6 +127,5 @@ pub(crate) fn queries(now: u64) -> Vec<Case> {
         ),
         case("a deep filter", query("good", &deep(), &["id"]), ANY, ""),
         case("the far future", pinned(query("good", "id > 0", &["id"]), now + hour), ANY, ""),
-        case("the far past", pinned(query("good", "id > 0", &["id"]), now - hour), ANY, ""),
     ]
 }

@@ -173,7 +173,12 @@ fn inserts() -> Vec<(&'static str, InsertRequest, i32, &'static str)> {
             INVALID,
             "the dim (8) of field data(vector) is not equal to schema dim (4)",
         ),
-        ("half a vector", with(2, odd), ANY, "vector"),
+        (
+            "half a vector",
+            with(2, odd),
+            ANY,
+            "the length(9) of float data should divide the dim(4)",
+        ),
         ("too few vectors", with(2, vectors("vector", DIM, &[0.5; DIM])), ANY, "vector"),
         ("NaN", with(2, unusual(f32::NAN)), ANY, "is not a number or infinity"),
         ("infinity", with(2, unusual(f32::INFINITY)), ANY, "is not a number or infinity"),

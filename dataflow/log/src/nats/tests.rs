@@ -13,7 +13,6 @@ use millstream_catalog::model::RequestId;
 use tempfile::TempDir;
 
 use super::*;
-use crate::inbox::Delivery;
 use crate::testkit::{Reader, entry, record, tso};
 use crate::writer::Writer;
 
@@ -248,5 +247,5 @@ async fn a_closed_inbox_ends_its_reading() {
         assert!(begun.elapsed().as_secs() < 10, "still reading");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(matches!(reader.inbox.try_pop(), None::<Delivery>));
+    assert!(reader.inbox.try_pop().is_none());
 }

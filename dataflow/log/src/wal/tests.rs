@@ -324,9 +324,8 @@ fn frames(bytes: &[u8]) -> Vec<usize> {
 
 fn end_of_frames(bytes: &[u8]) -> usize {
     let salt = crate::le::u64_at(bytes, 16);
-    let last = frames(bytes).pop().map_or(format::HEADER_BYTES, |at| {
+    frames(bytes).pop().map_or(format::HEADER_BYTES, |at| {
         let frame = format::FrameHeader::decode(&bytes[at..], salt).unwrap();
         at + frame.frame_bytes()
-    });
-    last
+    })
 }
