@@ -6,7 +6,7 @@ use millstream_tests::check::assert_holds;
 use millstream_tests::client::Client;
 use millstream_tests::history::{DIM, History, Level, Outcome, Seen};
 use millstream_tests::site::{Site, Variant};
-use millstream_tests::workload::{Ask, Workload};
+use millstream_tests::workload::{Ask, Workload, columns};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -215,5 +215,40 @@ async fn killing_the_server_in_the_middle_of_ddl_leaves_whole_collections() {
                 assert_eq!(trouble.code(), 100, "{trouble}");
             }
         }
+    }
+}
+
+/// Rows that are written while their collection is dropped are ignored, also by a server that
+/// found the collection at its start: every channel goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_under_load_after_a_restart_leaves_every_channel_working() {
+    let mut site = Site::start(Variant::Embedded).expect("a server");
+    let client = site.client();
+    client.prepare("kept", DIM, 16).await.expect("a collection");
+    for round in 0..4 {
+        let doomed = format!("doomed_{round}");
+        client.prepare(&doomed, DIM, 16).await.expect("a collection");
+        site.kill();
+        site.restart().expect("a server that starts again");
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..8_i64 {
+            let (client, doomed) = (site.client(), doomed.clone());
+            writers.spawn(async move {
+                for number in 0..400 {
+                    let rows: Vec<(i64, i64)> =
+                        (0..20).map(|row| (writer * 10_000 + number * 20 + row, 1)).collect();
+                    if client.insert(&doomed, rows.len(), columns(&rows)).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.drop(&doomed).await.expect("a drop");
+        while writers.join_next().await.is_some() {}
+        let rows: Vec<(i64, i64)> = (0..200).map(|row| (round * 200 + row, 1)).collect();
+        client.insert("kept", rows.len(), columns(&rows)).await.expect("rows");
+        let count = client.count("kept", "").await.expect("every channel answers");
+        assert_eq!(count, (round + 1) * 200);
     }
 }

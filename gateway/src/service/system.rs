@@ -2,7 +2,6 @@
 #![allow(clippy::unused_async)] // the table of RPCs calls all handlers alike
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use millstream_catalog::model::{Collection, Fault};
 
@@ -72,9 +71,6 @@ pub(crate) async fn problems(gateway: &Gateway) -> Vec<String> {
     }
     for (channel, fault) in gateway.dataflow.broken() {
         reasons.push(format!("channel {channel} stopped: {fault}"));
-    }
-    if gateway.unfinished.load(Ordering::Acquire) {
-        reasons.push("a decided change of metadata is not carried out yet".to_owned());
     }
     reasons
 }
