@@ -6,7 +6,8 @@
 //!
 //! - `schema.FloatArray.data`: packed floats are chunks of bytes on the wire, so `repeated bytes`,
 //!   each a slice of the request. Floats that are not packed, which no client sends, are refused.
-//! - `schema.ScalarField.string_data` and `json_data`: a message of `repeated bytes` on the wire, so
+//! - `schema.ScalarField.string_data` and `json_data`: a message of `repeated bytes` on the wire,
+//!   so
 //!   `bytes`: its encoding, read in place.
 
 use std::{env, fs, path::PathBuf};

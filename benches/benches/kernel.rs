@@ -1,8 +1,8 @@
 //! Brute-force kernels against the memory: `cargo bench -p millstream-benches --bench kernel`.
 //!
-//! Options after `--`: `--rows N` (300000), `--dim D` (100), `--passes P` (7).
-//! The array lies on 2 MiB pages where the system allows it (the run says how much of it); each pass
-//! runs every candidate once, and the best pass of each counts.
+//! Options after `--`: `--rows N` (300000), `--dim D` (100), `--passes P` (7). The array lies on 2
+//! MiB pages where the system allows it (the run says how much of it); each pass runs every
+//! candidate once, and the best pass of each counts.
 
 use std::cmp::Ordering;
 use std::hint::black_box;

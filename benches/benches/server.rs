@@ -1,7 +1,8 @@
-//! The server over gRPC: `cargo build --release && cargo bench -p millstream-benches --bench server`.
+//! The server over gRPC: `cargo build --release && cargo bench -p millstream-benches --bench
+//! server`.
 //!
-//! Each section starts a `millstream` of its own on an empty folder. The load generator is one thread
-//! of this process; its CPU time is stated apart. See `--help` for the options.
+//! Each section starts a `millstream` of its own on an empty folder. The load generator is one
+//! thread of this process; its CPU time is stated apart. See `--help` for the options.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

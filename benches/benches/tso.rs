@@ -1,7 +1,7 @@
 //! Timestamps a second, in process: `cargo bench -p millstream-benches --bench tso`.
 //!
-//! Options after `--`: `--seconds S` (2). Every thread checks that its timestamps increase. The window
-//! is saved to memory, once in some seconds of time: what is measured is the allocation.
+//! Options after `--`: `--seconds S` (2). Every thread checks that its timestamps increase. The
+//! window is saved to memory, once in some seconds of time: what is measured is the allocation.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};

@@ -1,4 +1,5 @@
-//! The load generator's client: builds requests, sends them, and refuses every answer that is not right.
+//! The load generator's client: builds requests, sends them, and refuses every answer that is not
+//! right.
 
 use bytes::Bytes;
 use millstream_gateway::pb;

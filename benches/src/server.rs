@@ -1,4 +1,5 @@
-//! A `millstream` process of our own: started on free ports with an empty data folder, stopped at the end.
+//! A `millstream` process of our own: started on free ports with an empty data folder, stopped at
+//! the end.
 
 use std::fs::File;
 use std::io;

@@ -3,11 +3,12 @@
 //! **Invariant.** `eff` and `closed` are functions of the log prefix: for each unit in order
 //! `eff = max(ts, closed + 1)`, then `closed = max(closed, ts)`. What is closed never changes again.
 //!
-//! **Invariant.** A shard whose oldest unit still waits for a filter delete is closed only up to just
-//! before that unit; the other shards of the channel go on.
+//! **Invariant.** A shard whose oldest unit still waits for a filter delete is closed only up to
+//! just before that unit; the other shards of the channel go on.
 //!
-//! **Absent on purpose.** No timely types, no clock, no threads: the same code runs under timely and
-//! in simulation. Long work leaves as an [`Effect`] and comes back through [`Channel::delete_found`].
+//! **Absent on purpose.** No timely types, no clock, no threads: the same code runs under timely
+//! and in simulation. Long work leaves as an [`Effect`] and comes back through
+//! [`Channel::delete_found`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub(crate) struct Channel {
     shards: HashMap<VChannel, Shard>,
     /// Collections that the catalog named when the channel was opened: they must have a ddl record.
     expected: Arc<HashSet<CollectionId>>,
+    /// Shards whose drop was seen here: what comes later for them was written at the same time.
+    gone: HashSet<VChannel>,
     broken: Option<Fault>,
     effects: Vec<Effect>,
     norms: millstream_segment::NormFn,
@@ -99,6 +102,7 @@ impl Channel {
             entry_began: from,
             shards: HashMap::new(),
             expected,
+            gone: HashSet::new(),
             broken: None,
             effects: Vec::new(),
             norms,
@@ -237,7 +241,13 @@ impl Channel {
     fn enqueue(&mut self, vchannel: VChannel, mut waiting: Waiting) -> Result<(), String> {
         if !self.shards.contains_key(&vchannel) {
             let Some(schema) = created(waiting.records.front())? else {
-                if self.expected.contains(&vchannel.collection) {
+                // A drop that is carried out again after a crash may find nothing left to drop.
+                let drops = waiting.records.front().is_some_and(|r| r.kind() == Kind::Ddl);
+                if drops {
+                    self.gone.insert(vchannel);
+                }
+                let expected = self.expected.contains(&vchannel.collection);
+                if expected && !self.gone.contains(&vchannel) {
                     let id = vchannel.collection;
                     return Err(format!("collection {id} has records before its schema"));
                 }
@@ -324,6 +334,7 @@ impl Channel {
                 let gone = live.map(|(partition, rows)| Applied { partition, rows: -rows });
                 Self::changed(&mut self.effects, collection, eff, gone.collect());
                 self.shards.remove(&vchannel);
+                self.gone.insert(vchannel);
             }
         }
         Ok(())

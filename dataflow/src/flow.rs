@@ -114,8 +114,8 @@ pub(crate) fn build(
     (local, wake)
 }
 
-/// Compaction of a channel's counts is due after this many advances. Each one leaves a batch behind,
-/// and a look at the counts visits every batch that was not merged.
+/// Compaction of a channel's counts is due after this many advances. Each one leaves a batch
+/// behind, and a look at the counts visits every batch that was not merged.
 const COMPACT_AFTER: u32 = 64;
 
 /// Housekeeping between two steps of a worker.

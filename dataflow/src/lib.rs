@@ -1,9 +1,9 @@
 //! What the data is at time T: the only crate that knows timely.
 //!
-//! A [`Dataflow`] is the workers of one process. The log feeds each channel's inbox; the worker that
-//! owns the channel applies it to the shards that live there and closes time behind it. Reads come
-//! in as plain requests ([`api`]), wait until their time is closed on every shard that they cover,
-//! run on a pool against immutable snapshots, and come back merged.
+//! A [`Dataflow`] is the workers of one process. The log feeds each channel's inbox; the worker
+//! that owns the channel applies it to the shards that live there and closes time behind it. Reads
+//! come in as plain requests ([`api`]), wait until their time is closed on every shard that they
+//! cover, run on a pool against immutable snapshots, and come back merged.
 //!
 //! **Invariant.** A read runs at one time, chosen once, on all its shards. What is closed never
 //! changes, so the same read at the same time gives the same answer, on any replica and after any

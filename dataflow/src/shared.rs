@@ -75,7 +75,8 @@ impl Shared {
     /// Publishes a channel's progress and wakes who waited for it.
     pub(crate) fn advance(&self, channel: ChannelId, closed: Timestamp) {
         if let Some(slot) = self.closed.get(usize::from(channel.0)) {
-            // Sequentially consistent with `wait_closed`: either it sees this time, or this sees it.
+            // Sequentially consistent with `wait_closed`: either it sees this time, or this sees
+            // it.
             slot.store(closed.0, Ordering::SeqCst);
         }
         if self.waiting.load(Ordering::SeqCst) > 0 {

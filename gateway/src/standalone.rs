@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::Clock;
 use millstream_catalog::model::limits::{MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX};
-use millstream_catalog::model::{ChannelId, Fault};
+use millstream_catalog::model::{ChannelId, Collection, CollectionState, Fault};
 use millstream_catalog::sql::SqlCatalog;
 use millstream_dataflow::{Config as FlowConfig, Dataflow};
 use millstream_log::{Log, Nats, Wal, WalOptions, Writer};
@@ -162,7 +162,9 @@ async fn start_dataflow(
         checkpoints.push(catalog.checkpoint_get(channel).await.map_err(&fault)?);
     }
     let all = catalog.collection_all().await.map_err(&fault)?;
-    let collections: HashSet<_> = all.iter().map(|c| c.id).collect();
+    // The records of one that is being dropped may be gone from the log already.
+    let stays = |c: &&Arc<Collection>| c.state != CollectionState::Dropping;
+    let collections: HashSet<_> = all.iter().filter(stays).map(|c| c.id).collect();
     let flow = FlowConfig {
         workers: config.worker_count(),
         scan_threads: config.scan_thread_count(),

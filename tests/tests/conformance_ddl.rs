@@ -8,9 +8,9 @@ use millstream_gateway::pb::{
     CreateDatabaseRequest, CreateIndexRequest, CreatePartitionRequest, DescribeCollectionRequest,
     DescribeCollectionResponse, DescribeIndexRequest, DropDatabaseRequest, DropIndexRequest,
     DropPartitionRequest, GetLoadStateRequest, GetLoadingProgressRequest, HasCollectionRequest,
-    HasPartitionRequest, IndexDescription, ListDatabasesRequest, LoadPartitionsRequest,
-    ReleaseCollectionRequest, ReleasePartitionsRequest, ShowCollectionsRequest,
-    ShowPartitionsRequest,
+    HasPartitionRequest, IndexDescription, InsertRequest, ListDatabasesRequest,
+    LoadPartitionsRequest, ReleaseCollectionRequest, ReleasePartitionsRequest,
+    ShowCollectionsRequest, ShowPartitionsRequest,
 };
 use millstream_tests::client::{Answer, Client, accept, message, query};
 use millstream_tests::on_both;
@@ -218,6 +218,23 @@ async fn databases_keep_their_collections_apart(site: Site) {
 }
 on_both!(databases_keep_their_collections_apart);
 
+/// Two rows into a partition of `parts`.
+async fn insert_into(client: &Client, partition: &str, first: i64) {
+    let request = InsertRequest {
+        collection_name: "parts".to_owned(),
+        partition_name: partition.to_owned(),
+        num_rows: 2,
+        fields_data: vec![
+            longs("id", vec![first, first + 1]),
+            longs("value", vec![0, 0]),
+            vectors("vector", 4, &[0.0; 8]),
+        ],
+        ..InsertRequest::default()
+    };
+    let answer = message(client.rpc().insert(request).await).expect("an answer");
+    accept(answer.status.as_ref()).expect("rows");
+}
+
 /// Rows of a dropped partition are gone, and a partition that is loaded cannot be dropped.
 async fn partitions_come_and_go(site: Site) {
     let client = site.client();
@@ -249,22 +266,8 @@ async fn partitions_come_and_go(site: Site) {
     };
     assert!(message(client.rpc().has_partition(request.clone()).await).expect("an answer").value);
 
-    for (number, name) in ["north", "south"].into_iter().enumerate() {
-        let mut insert = millstream_gateway::pb::InsertRequest {
-            collection_name: "parts".to_owned(),
-            partition_name: name.to_owned(),
-            num_rows: 2,
-            ..Default::default()
-        };
-        let first = number as i64 * 10;
-        insert.fields_data = vec![
-            longs("id", vec![first, first + 1]),
-            longs("value", vec![0, 0]),
-            vectors("vector", 4, &[0.0; 8]),
-        ];
-        let answer = message(client.rpc().insert(insert).await).expect("an answer");
-        accept(answer.status.as_ref()).expect("rows");
-    }
+    insert_into(&client, "north", 0).await;
+    insert_into(&client, "south", 10).await;
     assert_eq!(client.count("parts", "").await.expect("a count"), 4);
     let drop = DropPartitionRequest {
         collection_name: "parts".to_owned(),

@@ -29,7 +29,8 @@ fn trials() -> u64 {
     set.and_then(|count| count.parse().ok()).unwrap_or(3)
 }
 
-/// The first seed; a failure prints the seed of its trial, which `MILLSTREAM_TEST_CRASH_SEED` repeats.
+/// The first seed; a failure prints the seed of its trial, which `MILLSTREAM_TEST_CRASH_SEED`
+/// repeats.
 fn first_seed() -> u64 {
     let set = std::env::var("MILLSTREAM_TEST_CRASH_SEED").ok();
     set.and_then(|seed| seed.parse().ok()).unwrap_or(1)

@@ -9,9 +9,10 @@ const UNSAFE_ALLOWED: [&str; 2] = ["dataflow/index/src/kernel.rs", "dataflow/seg
 const FILE_LINES_MAX: usize = 600;
 /// Longest function, in lines.
 const FUNCTION_LINES_MAX: usize = 70;
-/// Longest line, in characters; rows of tables in docs may be longer.
-const LINE_CHARACTERS_MAX: usize = 100;
-/// A file with this line may be as long as its table is.
+/// Longest line, in characters. rustfmt wraps code at 100; comments and texts may stand out by a
+/// word, rows of tables in docs as far as they need.
+const LINE_CHARACTERS_MAX: usize = 108;
+/// A file with this line may be as long as its table is, and so may functions that return it.
 const TABLE: &str = "// tidy: table";
 
 /// Which crates may name a library: elsewhere it is a leak between layers.
@@ -236,7 +237,8 @@ fn files_are_short() {
 
 #[test]
 fn functions_are_short() {
-    let found = rust().into_iter().flat_map(|(path, text)| {
+    let plain = rust().into_iter().filter(|(_, text)| !text.lines().any(|line| line == TABLE));
+    let found = plain.flat_map(|(path, text)| {
         long_functions(&bare(&text))
             .into_iter()
             .map(move |(name, lines)| format!("{path}: {name} has {lines} lines"))

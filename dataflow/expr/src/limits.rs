@@ -1,6 +1,7 @@
 //! Bounds on a filter text and on an encoded plan, checked before anything recurses or allocates.
 
-/// Most bytes of a filter text. A delete by keys is one long list, so a message's worth is accepted.
+/// Most bytes of a filter text. A delete by keys is one long list, so a message's worth is
+/// accepted.
 pub const TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// Most bytes of a filter text outside its `[..]` lists.

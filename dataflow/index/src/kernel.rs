@@ -1,10 +1,10 @@
 //! The panel kernels: the one file of this crate with vector instructions and `unsafe`.
 //!
-//! A *panel* is 32 rows transposed: for each dimension, the 32 values side by side ([`Lanes`]). [`pack`]
-//! builds one; [`admit`] multiplies it with four or eight queries at a time, every accumulator staying
-//! in a register, and answers with one bit per pair. Each kernel exists for AVX-512, for AVX2 with
-//! FMA, and in plain Rust; the CPU decides at run time. The plain form is the twin that tests compare
-//! with, and the code of every other CPU.
+//! A *panel* is 32 rows transposed: for each dimension, the 32 values side by side ([`Lanes`]).
+//! [`pack`] builds one; [`admit`] multiplies it with four or eight queries at a time, every
+//! accumulator staying in a register, and answers with one bit per pair. Each kernel exists for
+//! AVX-512, for AVX2 with FMA, and in plain Rust; the CPU decides at run time. The plain form is
+//! the twin that tests compare with, and the code of every other CPU.
 #![allow(unsafe_code)]
 
 use std::sync::LazyLock;
@@ -174,8 +174,8 @@ fn admit_plain<const Q: usize>(
 
 /// The kernels for x86-64.
 ///
-/// Calling one of these functions on a CPU without its instruction set is undefined behaviour; that is
-/// the only contract they have, all sizes are checked or given by types.
+/// Calling one of these functions on a CPU without its instruction set is undefined behaviour; that
+/// is the only contract they have, all sizes are checked or given by types.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;

@@ -1,27 +1,28 @@
 //! Exact nearest-neighbour search over slices of vectors: kernels, masks and streaming top-k.
 //!
 //! A search is three values. [`Queries`] holds the query vectors, prepared once per request. A
-//! [`Block`] is a run of rows as they lie in a segment, row-major, with a bitset of the rows that may
-//! match (visible at the read's time, not deleted, accepted by the filter). A [`TopK`] per query
-//! collects the best rows over any number of blocks; [`scan`] feeds them, [`TopK::finish`] orders
-//! the hits and [`merge`] joins the hits of several segments or shards.
+//! [`Block`] is a run of rows as they lie in a segment, row-major, with a bitset of the rows that
+//! may match (visible at the read's time, not deleted, accepted by the filter). A [`TopK`] per
+//! query collects the best rows over any number of blocks; [`scan`] feeds them, [`TopK::finish`]
+//! orders the hits and [`merge`] joins the hits of several segments or shards.
 //!
 //! One query is compared row by row with simsimd, which reads memory at nearly the speed of a plain
 //! read loop. Several queries share one pass: 32 rows at a time are transposed into a panel that
-//! stays in the cache while every group of eight queries meets it, and the rows of the next panel are
-//! prefetched meanwhile. So two queries cost little more than one, and sixteen about 1.6 times as much.
+//! stays in the cache while every group of eight queries meets it, and the rows of the next panel
+//! are prefetched meanwhile. So two queries cost little more than one, and sixteen about 1.6 times
+//! as much.
 //!
 //! **Invariant.** A row's score depends on the query and the row alone: never on the number of
-//! queries, on where blocks begin, or on the mask. The panel kernel only decides which rows may enter
-//! a result, with a margin above every rounding error; each of these is scored by the same function
-//! as in a row scan. So equal vectors tie exactly, and ties fall to the caller's key order. (Scores may
-//! differ in the last bits between CPUs with different vector units.)
+//! queries, on where blocks begin, or on the mask. The panel kernel only decides which rows may
+//! enter a result, with a margin above every rounding error; each of these is scored by the same
+//! function as in a row scan. So equal vectors tie exactly, and ties fall to the caller's key
+//! order. (Scores may differ in the last bits between CPUs with different vector units.)
 //!
 //! **Invariant.** Memory is bounded by `k`, whatever the scores are: when a collector is full it is
 //! cut back by (score, key order), also when all scores are equal.
 //!
-//! **Absent on purpose.** No segments, no I/O, no threads, no time: slices in, row numbers and scores
-//! out.
+//! **Absent on purpose.** No segments, no I/O, no threads, no time: slices in, row numbers and
+//! scores out.
 
 mod error;
 mod kernel;

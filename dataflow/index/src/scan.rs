@@ -29,9 +29,9 @@ pub struct Block<'a> {
 /// rows of equal score only and must stay a consistent order over all blocks a collector sees.
 ///
 /// # Panics
-/// If `out.len()` is not the number of queries, if `block.vectors` is no multiple of their dimension,
-/// if the mask has too few words, or, under COSINE, if `inv_norms` has too few values: all of these are
-/// mistakes of the caller, none depends on a client's data.
+/// If `out.len()` is not the number of queries, if `block.vectors` is no multiple of their
+/// dimension, if the mask has too few words, or, under COSINE, if `inv_norms` has too few values:
+/// all of these are mistakes of the caller, none depends on a client's data.
 ///
 /// # Cost
 /// One query without a mask reads memory at about the speed of a plain loop; with a mask, and for

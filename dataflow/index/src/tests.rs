@@ -100,7 +100,8 @@ fn model_score(metric: Metric, query: &[f32], row: &[f32]) -> (f64, f64) {
     }
 }
 
-/// Checks one query's hits against the model: size, order, scores, and that nothing nearer is missing.
+/// Checks one query's hits against the model: size, order, scores, and that nothing nearer is
+/// missing.
 fn check(case: &Case, query: &[f32], hits: &[Hit]) -> Result<(), TestCaseError> {
     let admitted: Vec<usize> = (0..case.row_count()).filter(|&r| case.admits(r)).collect();
     prop_assert_eq!(hits.len(), case.k.min(admitted.len()));

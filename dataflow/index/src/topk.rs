@@ -1,8 +1,8 @@
 //! The k best rows of a stream of scored rows, in memory bounded by k.
 //!
 //! Rows that may belong to the result are buffered; a full buffer is cut back to the k best by
-//! (score, key order, row number), and the k-th score becomes the bound that later rows must reach. A row
-//! that ties with the bound is kept until the next cut decides by key.
+//! (score, key order, row number), and the k-th score becomes the bound that later rows must reach.
+//! A row that ties with the bound is kept until the next cut decides by key.
 
 use std::cmp::Ordering;
 

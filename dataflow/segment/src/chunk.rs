@@ -99,7 +99,8 @@ pub(crate) fn buffer<T: Plain>(capacity: usize) -> (Writer<T>, Reader<T>) {
 /// Asks for huge pages before the first touch: scans of large pages are 1.35-1.5 times faster.
 fn advise_huge(data: *mut u8, bytes: usize) {
     #[cfg(target_os = "linux")]
-    // SAFETY: the range is memory that we own; the advice changes no content. A refusal is harmless.
+    // SAFETY: the range is memory that we own; the advice changes no content. A refusal is
+    // harmless.
     let _ = unsafe { rustix::mm::madvise(data.cast(), bytes, rustix::mm::Advice::LinuxHugepage) };
     #[cfg(not(target_os = "linux"))]
     let _ = (data, bytes);

@@ -1,12 +1,13 @@
 //! Growing segments: rows that are in the log and not yet in object storage.
 //!
 //! One [`ShardWriter`] holds all rows of one vchannel. It is written by exactly one worker, in log
-//! order; any thread reads it through a [`ShardView`] without locks and without waiting. Rows lie in
-//! append-only chunks, one buffer a column, so that a snapshot is a list of pointers and a length.
+//! order; any thread reads it through a [`ShardView`] without locks and without waiting. Rows lie
+//! in append-only chunks, one buffer a column, so that a snapshot is a list of pointers and a
+//! length.
 //!
-//! **Invariant.** Rows lie in the order of their effective time: "what was inserted by T" is a prefix
-//! of each chunk, found by binary search over its runs. A row is visible at T when it is in that
-//! prefix and its delete time is unset or larger than T.
+//! **Invariant.** Rows lie in the order of their effective time: "what was inserted by T" is a
+//! prefix of each chunk, found by binary search over its runs. A row is visible at T when it is in
+//! that prefix and its delete time is unset or larger than T.
 //!
 //! **Invariant.** Every row keeps the log position that made it (as runs). Applying a unit at or
 //! below the shard's applied position changes nothing, so any suffix of the log may be replayed.

@@ -1,7 +1,7 @@
 //! The primary-key index: key -> newest live row, and from there to older live rows of the key.
 //!
-//! Insert never de-duplicates, so a key can have several live rows. They form a chain, newest first;
-//! the common key has a chain of one, which costs 16 bytes in one table and nothing else.
+//! Insert never de-duplicates, so a key can have several live rows. They form a chain, newest
+//! first; the common key has a chain of one, which costs 16 bytes in one table and nothing else.
 
 use std::hash::BuildHasher;
 

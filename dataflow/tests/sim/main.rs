@@ -4,8 +4,8 @@
 //! A seed decides everything: what clients send, which append lands when, in which order and how
 //! often entries are delivered, whose acknowledgement is lost, when the process crashes and how the
 //! clock jumps. Every answer is compared with an oracle that reads the same log with the simplest
-//! code that can be right. `MILLSTREAM_SIM_SEEDS` is the number of seeds, `MILLSTREAM_SIM_SEED` runs
-//! one of them again.
+//! code that can be right. `MILLSTREAM_SIM_SEEDS` is the number of seeds, `MILLSTREAM_SIM_SEED`
+//! runs one of them again.
 
 mod oracle;
 mod requests;

@@ -1,4 +1,5 @@
 //! Wrong collections, partitions, indexes, databases, and everything on a missing collection.
+// tidy: table
 
 use bytes::Bytes;
 use millstream_gateway::pb::schema::{CollectionSchema, DataType, FieldSchema};
