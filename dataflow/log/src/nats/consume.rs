@@ -115,11 +115,11 @@ impl Follow {
             Ok(messages) => messages,
             Err(e) => return again(&e),
         };
-        self.follow(&mut messages).await
+        self.hand_on(&mut messages).await
     }
 
     /// Hands on what a consumer gives, as long as it comes without a gap.
-    async fn follow(&mut self, messages: &mut pull::Stream) -> End {
+    async fn hand_on(&mut self, messages: &mut pull::Stream) -> End {
         let again = |e: &dyn std::fmt::Display| End::Again(e.to_string());
         let mut first = true;
         while let Some(message) = messages.next().await {
