@@ -1,5 +1,7 @@
 //! A process with several workers: shards on all of them, answers merged across them.
 
+#![allow(clippy::unwrap_used)] // a test file, also where its functions are no tests
+
 #[path = "../sim/requests.rs"]
 mod requests;
 
