@@ -245,16 +245,22 @@ impl Checker<'_> {
             let text = format!("key {key} shows {token:?} of {line:?}, {}", place(read));
             self.report(rule, text);
         }
-        self.torn(&spans, read);
+        self.torn(&spans, window, read);
     }
 
-    /// Every request is shown whole or not at all; one that failed only so on each shard.
-    fn torn(&mut self, spans: &HashMap<i64, Span>, read: &Read) {
+    /// Every request is shown whole or not at all; on each shard only, if it failed, or if the log
+    /// may store its parts apart and the read is older than its answer.
+    fn torn(&mut self, spans: &HashMap<i64, Span>, window: Window, read: &Read) {
+        let History { shards, late_parts, .. } = *self.history;
+        let by_shard = |version: &Version| {
+            let late = |upper: u64| late_parts && upper > window.lower;
+            shards > 1 && version.upper.is_none_or(late)
+        };
         let mut parts: HashMap<usize, (bool, bool)> = HashMap::new();
         for (key, span) in spans {
             for (number, version) in self.lines[key].iter().enumerate() {
                 let Some(write) = version.write else { continue };
-                if self.history.shards > 1 && version.upper.is_none() {
+                if by_shard(version) {
                     continue;
                 }
                 let part = parts.entry(write).or_default();

@@ -130,6 +130,10 @@ pub struct Stamp {
 pub struct History {
     /// Shards of the collection. A request that failed may have happened on some of them only.
     pub shards: usize,
+    /// Whether the log may store a part of a request behind later ones, as one does that is asked
+    /// again after a lost connection. Then a read that is older than the answer to a request on
+    /// several shards may see it on some of them only.
+    pub late_parts: bool,
     /// Writes, in any order.
     pub writes: Vec<Write>,
     /// Answered reads, in any order.
@@ -142,6 +146,7 @@ impl History {
     /// Adds another record of the same collection and clock.
     pub fn append(&mut self, mut other: History) {
         self.shards = self.shards.max(other.shards);
+        self.late_parts |= other.late_parts;
         self.writes.append(&mut other.writes);
         self.reads.append(&mut other.reads);
         self.stamps.append(&mut other.stamps);

@@ -95,7 +95,7 @@ async fn trial(variant: Variant, fault: Fault, seed: u64) {
     let shards = if seed % 2 == 1 { 1 } else { 3 };
     client.prepare("durable", DIM, shards).await.expect("a collection");
     let workload = Workload::new(client.clone(), "durable", shards as usize);
-    let mut history = History::default();
+    let mut history = History { late_parts: variant.has_nats(), ..History::default() };
     for round in 0..2 {
         let running = workload.start(4, 2, seed.wrapping_mul(31).wrapping_add(round));
         pause(&mut random, 200, 900).await;
