@@ -54,7 +54,10 @@ pub fn run() -> ExitCode {
         return failed(&error);
     }
     standalone::abort_when_a_worker_panics();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.io_thread_count())
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start threads: {error}")),

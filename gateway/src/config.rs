@@ -173,6 +173,12 @@ impl Config {
         }
     }
 
+    /// Threads that serve connections: the cores that the workers leave. More of them than cores
+    /// cost each request several wake-ups.
+    pub fn io_thread_count(&self) -> usize {
+        cores().saturating_sub(self.worker_count()).max(1)
+    }
+
     /// Threads of the scan pool to start.
     pub fn scan_thread_count(&self) -> usize {
         match self.scan_threads {

@@ -11,6 +11,7 @@ use millstream_catalog::tso::Tso;
 use millstream_dataflow::Dataflow;
 use millstream_log::Writer;
 
+use crate::deadlines::Deadlines;
 use crate::guarantee::Closer;
 use crate::meta_cache::MetaCache;
 use crate::queue::Queues;
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub row_ids: Arc<IdBlocks>,
     /// Places for requests.
     pub queues: Queues,
+    /// Limits the time of requests.
+    pub deadlines: Deadlines,
     /// Counts.
     pub telemetry: Telemetry,
     /// Requests that take longer are logged.
@@ -62,19 +65,22 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway over a catalog, a log and workers.
+    /// A gateway over a catalog, a log and workers; must be made in a runtime.
     pub fn new(parts: Parts, rpcs: &[&'static str]) -> Arc<Gateway> {
         let Parts { catalog, writer, dataflow, process, slow } = parts;
         let tso = catalog.tso();
+        let deadlines = Deadlines::start();
         Arc::new(Gateway {
             cache: MetaCache::new(Arc::clone(&catalog)),
             closer: Closer {
                 tso: Arc::clone(&tso),
                 writer: Arc::clone(&writer),
                 dataflow: dataflow.clone(),
+                deadlines: deadlines.clone(),
             },
             row_ids: IdBlocks::new(Arc::clone(&catalog), IdKind::Row, BLOCK_IDS),
             queues: Queues::default(),
+            deadlines,
             telemetry: Telemetry::new(rpcs),
             unfinished: AtomicBool::new(true),
             requests: AtomicU64::new(1),

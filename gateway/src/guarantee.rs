@@ -14,6 +14,8 @@ use millstream_dataflow::Dataflow;
 use millstream_dataflow::api::Guarantee;
 use millstream_log::Writer;
 
+use crate::deadlines::{Deadlines, Elapsed};
+
 /// How far back a bounded read may look.
 pub const GRACEFUL_MS: u64 = 5_000;
 /// How far ahead of the server's time a client's time may be: the read waits for it.
@@ -102,6 +104,8 @@ pub struct Closer {
     pub writer: Arc<Writer>,
     /// Knows what is closed.
     pub dataflow: Dataflow,
+    /// Limits the time of reads.
+    pub deadlines: Deadlines,
 }
 
 impl Closer {
@@ -117,9 +121,9 @@ impl Closer {
         read: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         let read = self.read_ticking(channels, needed, read);
-        match tokio::time::timeout(timeout, read).await {
+        match self.deadlines.limit(timeout, read).await {
             Ok(answer) => answer,
-            Err(_) => {
+            Err(Elapsed) => {
                 let ms = timeout.as_millis();
                 let stalled = self.dataflow.stalled(channels, needed);
                 let why = stalled.unwrap_or_else(|| "the scan is not done".to_owned());
@@ -140,10 +144,10 @@ impl Closer {
         }
         tokio::pin!(read);
         loop {
-            match tokio::time::timeout(TICK_RETRY, &mut read).await {
+            match self.deadlines.limit(TICK_RETRY, &mut read).await {
                 Ok(answer) => return answer,
-                Err(_) if self.tick(channels, needed) => {}
-                Err(_) => return read.await,
+                Err(Elapsed) if self.tick(channels, needed) => {}
+                Err(Elapsed) => return read.await,
             }
         }
     }

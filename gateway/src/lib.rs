@@ -21,6 +21,7 @@ pub mod config;
 pub mod convert;
 pub mod data_folder;
 pub mod ddl;
+pub mod deadlines;
 pub mod demo;
 pub mod dml;
 pub mod doctor;

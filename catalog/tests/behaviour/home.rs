@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use millstream_catalog::catalog::Catalog;
 use millstream_catalog::clock::Clock;
 use millstream_catalog::memory::{MemoryCatalog, MemoryData};
-use millstream_catalog::model::Fault;
+use millstream_catalog::model::{Code, Fault};
 use millstream_catalog::sql::SqlCatalog;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -101,8 +102,18 @@ impl Home {
         }
     }
 
+    /// Opens the home. A task of the opened-before may still hold it for a moment; a process
+    /// that ended would not.
     pub(crate) async fn open(&self) -> Opened {
-        self.try_open(CHANNELS).await.unwrap()
+        for _ in 0..1_000 {
+            match self.try_open(CHANNELS).await {
+                Err(fault) if fault.code == Code::ServiceUnavailable => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("the home stays in use")
     }
 
     pub(crate) async fn try_open(&self, channels: u16) -> Result<Opened, Fault> {

@@ -225,6 +225,7 @@ impl Log for Nats {
             channel,
             last_seq: after_seq,
             inbox,
+            connected: link.connected.clone(),
         };
         let task = self.runtime.spawn(follow.run());
         let mut tasks = self.tasks.lock();

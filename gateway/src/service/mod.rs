@@ -30,6 +30,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
 
 use crate::convert::status::Reply;
+use crate::deadlines::Elapsed;
 use crate::gateway::{Gateway, TIMEOUT};
 use crate::pb;
 use crate::queue::Queue;
@@ -121,11 +122,11 @@ impl Service {
         });
         // A little more than its parts have, whose errors say more.
         let limit = context.timeout + GRACE;
-        let outcome = tokio::time::timeout(limit, guarded.catch_unwind()).await;
+        let outcome = self.gateway.deadlines.limit(limit, guarded.catch_unwind()).await;
         let outcome = match outcome {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => Err(panicked(rpc, panic.as_ref())),
-            Err(_) => {
+            Err(Elapsed) => {
                 let ms = context.timeout_ms();
                 Err(Fault::new(Code::Timeout, format!("{rpc} was not done within {ms} ms")))
             }

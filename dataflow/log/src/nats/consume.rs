@@ -7,6 +7,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures::StreamExt;
 use millstream_catalog::model::ChannelId;
+use tokio::sync::watch;
 
 use crate::entry::Entry;
 use crate::inbox::{Delivery, Inbox};
@@ -26,6 +27,8 @@ pub(super) struct Follow {
     pub(super) channel: ChannelId,
     pub(super) last_seq: u64,
     pub(super) inbox: Arc<Inbox>,
+    /// Counts connections: a new one knows nothing of the consumers of the one before.
+    pub(super) connected: watch::Receiver<u64>,
 }
 
 enum End {
@@ -74,6 +77,7 @@ impl Follow {
     /// Reads with one consumer for as long as it lasts.
     async fn session(&mut self) -> End {
         let again = |e: &dyn std::fmt::Display| End::Again(e.to_string());
+        self.connected.mark_unchanged();
         let stream = match self.context.get_stream(&self.stream).await {
             Ok(stream) => stream,
             Err(e) => return again(&e),
@@ -122,10 +126,21 @@ impl Follow {
     async fn hand_on(&mut self, messages: &mut pull::Stream) -> End {
         let again = |e: &dyn std::fmt::Display| End::Again(e.to_string());
         let mut first = true;
-        while let Some(message) = messages.next().await {
+        loop {
+            // A server that was started again has forgotten the consumer, and says so only by the
+            // heartbeats that stay away: the new connection tells at once.
+            let message = tokio::select! {
+                biased;
+                changed = self.connected.changed() => return again(match changed {
+                    Ok(()) => &"connected again",
+                    Err(_) => &"the connection is closed",
+                }),
+                message = messages.next() => message,
+            };
             let message = match message {
-                Ok(message) => message,
-                Err(e) => return again(&e),
+                Some(Ok(message)) => message,
+                Some(Err(e)) => return again(&e),
+                None => return again(&"the consumer ended"),
             };
             let seq = match message.info() {
                 Ok(info) => info.stream_sequence,
@@ -152,6 +167,5 @@ impl Follow {
             }
             self.last_seq = seq;
         }
-        End::Again("the consumer ended".into())
     }
 }
