@@ -6,9 +6,9 @@
 //!
 //! - `schema.FloatArray.data`: packed floats are chunks of bytes on the wire, so `repeated bytes`,
 //!   each a slice of the request. Floats that are not packed, which no client sends, are refused.
-//! - `schema.ScalarField.string_data` and `json_data`: a message of `repeated bytes` on the wire,
-//!   so
-//!   `bytes`: its encoding, read in place.
+//! - `schema.ScalarField.string_data` and `json_data`, `schema.VectorField.sparse_float_vector`: a
+//!   message of `repeated bytes` on the wire, so `bytes`: its encoding, read in place.
+//! - `schema.ScalarField.array_data`: a message for each row on the wire, so `bytes` as well.
 
 use std::{env, fs, path::PathBuf};
 
@@ -28,6 +28,8 @@ fn main() -> Result<(), Failure> {
     retype(&mut patched, "FloatArray", "data", Type::Bytes)?;
     retype(&mut patched, "ScalarField", "string_data", Type::Bytes)?;
     retype(&mut patched, "ScalarField", "json_data", Type::Bytes)?;
+    retype(&mut patched, "ScalarField", "array_data", Type::Bytes)?;
+    retype(&mut patched, "VectorField", "sparse_float_vector", Type::Bytes)?;
     // `connect` is an RPC here, so the client must not have tonic's own `connect`.
     tonic_prost_build::configure().build_transport(false).bytes(".").compile_fds(patched)?;
     Ok(())

@@ -12,6 +12,8 @@ use millstream_benches::options::Options;
 use millstream_benches::report::note;
 use millstream_benches::server::{Server, Setup};
 
+#[path = "server/queries.rs"]
+mod queries;
 #[path = "server/reads.rs"]
 mod reads;
 #[path = "server/rest.rs"]
@@ -20,7 +22,8 @@ mod rest;
 mod writes;
 
 const USAGE: &str = "server [--server PATH] [--dir DIR] [--log embedded|nats://HOST:PORT] \
-     [--catalog sqlite|postgres://...] [--only idle|bulk|single|freshness|levels|overhead|cold] \
+     [--catalog sqlite|postgres://...] [--only idle|bulk|single|freshness|levels|overhead|
+     queries|cold] \
      [--scale X]
   --server  the millstream program (default: beside this one, as cargo builds it)
   --dir     where the data folders are made (default: the system's temporary folder)
@@ -96,6 +99,9 @@ async fn run(bench: &Bench, only: Option<&str>) -> Result<(), Failure> {
     }
     if wanted("overhead") {
         reads::overhead(bench).await?;
+    }
+    if wanted("queries") {
+        queries::queries(bench).await?;
     }
     if wanted("cold") {
         rest::cold_start(bench).await?;

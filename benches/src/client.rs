@@ -138,15 +138,36 @@ impl Client {
         Ok(results.topks.iter().map(of_query).collect())
     }
 
+    /// The `word` of each row that a prepared query finds.
+    ///
+    /// # Errors
+    /// Every failure, every answer but success, and an answer without that field.
+    pub async fn query_words(&mut self, request: pb::QueryRequest) -> Result<Vec<String>, Failure> {
+        let answer = self.rpc.query(request).await?.into_inner();
+        check("Query", answer.status.as_ref())?;
+        let mut fields = answer.fields_data.into_iter().filter(|field| field.field_name == "word");
+        match fields.next().and_then(|field| field.field) {
+            Some(schema::field_data::Field::Scalars(schema::ScalarField {
+                data: Some(schema::scalar_field::Data::StringData(words)),
+            })) => {
+                let words = schema::StringArray::decode(words).map_err(|error| {
+                    Failure::Wrong(format!("words that are not texts: {error}"))
+                })?;
+                Ok(words.data)
+            }
+            other => Err(Failure::Wrong(format!("the words are {other:?}"))),
+        }
+    }
+
     /// `count(*)` of a collection.
     ///
     /// # Errors
     /// Every failure and every answer but success.
-    pub async fn count(&mut self, name: &str) -> Result<i64, Failure> {
+    pub async fn count(&mut self, name: &str, level: ConsistencyLevel) -> Result<i64, Failure> {
         let request = pb::QueryRequest {
             collection_name: name.to_owned(),
             output_fields: vec!["count(*)".to_owned()],
-            consistency_level: ConsistencyLevel::Strong.into(),
+            consistency_level: level.into(),
             ..Default::default()
         };
         let answer = self.rpc.query(request).await?.into_inner();
@@ -267,6 +288,17 @@ pub fn search_request(
         )),
         search_params: pairs(&params),
         nq: (queries.len() / dim) as i64,
+        consistency_level: level.into(),
+        ..Default::default()
+    }
+}
+
+/// A query for the word of the row with this key.
+pub fn key_query(name: &str, key: i64, level: ConsistencyLevel) -> pb::QueryRequest {
+    pb::QueryRequest {
+        collection_name: name.to_owned(),
+        expr: format!("id == {key}"),
+        output_fields: vec!["word".to_owned()],
         consistency_level: level.into(),
         ..Default::default()
     }

@@ -2,8 +2,8 @@
 
 use crate::catalog::{NewCollection, NewIndex};
 use crate::model::{
-    ChannelId, Code, Collection, CollectionId, CollectionSchema, Fault, FieldSchema, IndexDef,
-    Props, limits,
+    ChannelId, Code, Collection, CollectionId, CollectionSchema, Fault, FieldId, FieldSchema,
+    FunctionSchema, IndexDef, Props, limits,
 };
 
 /// Most objects of each kind.
@@ -86,6 +86,26 @@ fn same_schema(a: &CollectionSchema, b: &CollectionSchema) -> bool {
         && a.enable_dynamic_field == b.enable_dynamic_field
         && a.fields.len() == b.fields.len()
         && a.fields.iter().zip(&b.fields).all(|(a, b)| same_field(a, b))
+        && a.functions.len() == b.functions.len()
+        && a.functions.iter().zip(&b.functions).all(|(x, y)| same_function((a, x), (b, y)))
+}
+
+type OfSchema<'a, T> = (&'a CollectionSchema, &'a T);
+
+/// Functions name fields by id, and ids are the server's: they are compared by place.
+fn same_function(a: OfSchema<'_, FunctionSchema>, b: OfSchema<'_, FunctionSchema>) -> bool {
+    fn places((schema, function): OfSchema<'_, FunctionSchema>) -> Vec<Option<usize>> {
+        let place = |id: &FieldId| schema.fields.iter().position(|f| f.id == *id);
+        function.inputs.iter().chain(&function.outputs).map(place).collect()
+    }
+    let plain = |f: &FunctionSchema| FunctionSchema {
+        id: 0,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        params: sorted(&f.params),
+        ..f.clone()
+    };
+    a.1.inputs.len() == b.1.inputs.len() && places(a) == places(b) && plain(a.1) == plain(b.1)
 }
 
 fn same_field(a: &FieldSchema, b: &FieldSchema) -> bool {
@@ -114,7 +134,12 @@ pub(crate) enum IndexDecision<'a> {
     New,
 }
 
-/// Decides on a request for an index: one per field, one per name.
+/// The path inside a JSON field that an index is for; empty for the field itself.
+fn json_path(params: &Props) -> &str {
+    params.iter().find(|(key, _)| key == "json_path").map_or("", |(_, path)| path)
+}
+
+/// Decides on a request for an index: one per field, or per path of a JSON field, one per name.
 pub(crate) fn index_decide<'a>(
     there: &'a Collection,
     new: &NewIndex,
@@ -123,7 +148,9 @@ pub(crate) fn index_decide<'a>(
         let text = format!("field not found[field={}]", new.field);
         return Err(Fault::new(Code::FieldNotFound, text));
     }
-    let mut clashes = there.indexes.iter().filter(|i| i.name == new.name || i.field == new.field);
+    let same_place =
+        |i: &IndexDef| i.field == new.field && json_path(&i.params) == json_path(&new.params);
+    let mut clashes = there.indexes.iter().filter(|i| i.name == new.name || same_place(i));
     match clashes.next() {
         None => Ok(IndexDecision::New),
         Some(i)

@@ -116,16 +116,10 @@ fn request(n: u128) -> RequestId {
 /// A request for a collection with an int64 key and a vector.
 fn new_collection(database: &str, name: &str) -> NewCollection {
     let field = |id: i64, name: &str, data_type, dim| FieldSchema {
-        id: FieldId(id),
-        name: name.to_owned(),
-        description: String::new(),
-        data_type,
         is_primary: id == 100,
-        auto_id: false,
-        is_dynamic: false,
         dim,
-        max_length: 0,
         type_params: if dim > 0 { vec![("dim".to_owned(), dim.to_string())] } else { Vec::new() },
+        ..FieldSchema::new(FieldId(id), name, data_type)
     };
     let schema = CollectionSchema {
         name: name.to_owned(),
@@ -137,6 +131,7 @@ fn new_collection(database: &str, name: &str) -> NewCollection {
             field(102, "n", DataType::Int64, 0),
         ],
         version: 0,
+        functions: Vec::new(),
     };
     NewCollection {
         database: database.to_owned(),

@@ -6,9 +6,10 @@ use millstream_catalog::model::{Fault, Timestamp, VChannel};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    CountReply, CountRequest, QueryReply, QueryRequest, SearchReply, SearchRequest, Target,
+    AggregateReply, AggregateRequest, CountReply, CountRequest, QueryReply, QueryRequest,
+    SearchReply, SearchRequest, Target, TextStatistics,
 };
-use crate::part::{CountPart, QueryPart, SearchPart};
+use crate::part::{AggregatePart, CountPart, QueryPart, SearchPart, StatisticsPart};
 
 /// A read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub(crate) enum Ask {
     Search(SearchRequest),
     Query(QueryRequest),
     Count(CountRequest),
+    Aggregate(AggregateRequest),
+    /// What BM25 must know before the search itself.
+    Statistics(SearchRequest),
 }
 
 /// The answer to a read.
@@ -24,14 +28,17 @@ pub(crate) enum Reply {
     Search(SearchReply),
     Query(QueryReply),
     Count(CountReply),
+    Aggregate(AggregateReply),
+    Statistics(Timestamp, Vec<TextStatistics>),
 }
 
 impl Ask {
     pub(crate) fn target(&self) -> &Target {
         match self {
-            Ask::Search(search) => &search.target,
+            Ask::Search(search) | Ask::Statistics(search) => &search.target,
             Ask::Query(query) => &query.target,
             Ask::Count(count) => &count.target,
+            Ask::Aggregate(aggregate) => &aggregate.target,
         }
     }
 }
@@ -71,6 +78,8 @@ pub(crate) enum Found {
     Search(SearchPart),
     Query(QueryPart),
     Count(CountPart),
+    Aggregate(AggregatePart),
+    Statistics(StatisticsPart),
 }
 
 /// The answer to a task.
@@ -98,17 +107,27 @@ pub(crate) fn join(ask: &Ask, as_of: Timestamp, parts: Vec<Found>) -> Result<Rep
     }
     Ok(match ask {
         Ask::Search(request) => {
-            let whole = SearchPart::merge(of!(Search), request.metric, request.topk as usize);
+            let whole = SearchPart::merge(of!(Search), request);
             let reply = whole.reply(as_of);
             Reply::Search(reply.ok_or_else(|| Fault::internal("a search without any part"))?)
         }
         Ask::Query(request) => {
             let most = request.limit.map(|limit| limit.saturating_add(request.offset));
-            Reply::Query(QueryPart::merge(of!(Query), most).reply(as_of, request.offset))
+            Reply::Query(
+                QueryPart::merge(of!(Query), &request.order, most).reply(as_of, request.offset),
+            )
         }
         Ask::Count(_) => {
             let rows = of!(Count).iter().map(|part| part.rows).sum();
             Reply::Count(CountReply { as_of, rows })
+        }
+        Ask::Aggregate(request) => {
+            let whole = AggregatePart::merge(of!(Aggregate), &request.aggregates)?;
+            Reply::Aggregate(whole.reply(request, as_of)?)
+        }
+        Ask::Statistics(_) => {
+            let sums = StatisticsPart::merge(of!(Statistics));
+            Reply::Statistics(as_of, sums.of_queries)
         }
     })
 }

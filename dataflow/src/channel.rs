@@ -10,6 +10,10 @@
 //! and in simulation. Long work leaves as an [`Effect`] and comes back through
 //! [`Channel::delete_found`].
 
+mod lookup;
+mod shard;
+mod texts;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,14 +21,13 @@ use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{
-    ChannelId, CollectionId, CollectionSchema, Fault, FieldId, PartitionId, RequestId, Timestamp,
-    VChannel,
+    ChannelId, CollectionId, CollectionSchema, Fault, PartitionId, RequestId, Timestamp, VChannel,
 };
-use millstream_log::{Assembler, ColumnData, Delivery, Kind, Record, Unit};
-use millstream_segment::{
-    Applied, Batch, ColumnSpec, Input, Keys, Position, RowRef, Scope, ShardView, ShardWriter,
-};
+use millstream_log::{Assembler, Delivery, Kind, Record, Unit};
+use millstream_segment::{Applied, Position, RowRef};
+use shard::Shard;
 
+use crate::read::ReadShard;
 use crate::records::{ALL_PARTITIONS, DdlRecord};
 
 /// How long the rows of a dropped partition stay readable at past times, in milliseconds.
@@ -36,16 +39,17 @@ pub(crate) enum Effect {
     Rows { collection: CollectionId, partition: PartitionId, eff: Timestamp, rows: i64 },
     /// A filter delete must find its rows; hand them to [`Channel::delete_found`].
     Find(Find),
-    /// A filter delete of a request ended this many rows on one shard.
-    Deleted { request: RequestId, rows: Result<u64, Fault> },
+    /// What the filter delete or the update of a request did on one shard: the number of rows, or
+    /// why it did nothing.
+    Outcome { request: RequestId, rows: Result<u64, Fault> },
 }
 
-/// The search of a filter delete for its rows: all that is visible at `eff` in the view as it is.
+/// The search of a filter delete for its rows: all that is visible at `eff` in the shard as it is.
 pub(crate) struct Find {
     pub(crate) vchannel: VChannel,
     pub(crate) position: Position,
     pub(crate) eff: Timestamp,
-    pub(crate) view: Arc<ShardView>,
+    pub(crate) shard: ReadShard,
     pub(crate) partition: Option<PartitionId>,
     pub(crate) plan: Bytes,
 }
@@ -57,18 +61,6 @@ struct Waiting {
     request: RequestId,
     records: VecDeque<Record>,
     begun: bool,
-}
-
-struct Shard {
-    schema: Arc<CollectionSchema>,
-    writer: ShardWriter,
-    view: Arc<ShardView>,
-    waiting: VecDeque<Waiting>,
-    /// Whether the first of `waiting` waits for the rows of a filter delete.
-    finding: bool,
-    dropped: HashSet<PartitionId>,
-    /// The last entry before the shard's first record, and closed-through there.
-    begins_after: Checkpoint,
 }
 
 /// The state of one channel.
@@ -126,11 +118,6 @@ impl Channel {
         waiting.map_or(self.closed, |w| w.eff.prev().min(self.closed))
     }
 
-    /// The readers' end of a shard; `None` when the channel has none of it (yet, or any more).
-    pub(crate) fn view(&self, vchannel: VChannel) -> Option<&Arc<ShardView>> {
-        self.shards.get(&vchannel).map(|s| &s.view)
-    }
-
     /// Why the channel stopped, if it did.
     pub(crate) fn broken(&self) -> Option<&Fault> {
         self.broken.as_ref()
@@ -177,7 +164,7 @@ impl Channel {
             Ok(rows) => rows,
             // The plan was checked by the gateway that wrote it: this is damage, not bad input.
             Err(fault) => {
-                self.effects.push(Effect::Deleted { request, rows: Err(fault.clone()) });
+                self.effects.push(Effect::Outcome { request, rows: Err(fault.clone()) });
                 return self.fail(fault.message);
             }
         };
@@ -186,7 +173,7 @@ impl Channel {
         shard.finding = false;
         let ended: i64 = changed.iter().map(|c| -c.rows).sum();
         let rows = Ok(u64::try_from(ended).unwrap_or(0));
-        self.effects.push(Effect::Deleted { request, rows });
+        self.effects.push(Effect::Outcome { request, rows });
         Self::changed(&mut self.effects, vchannel.collection, eff, changed);
         if let Err(reason) = self.go_on(vchannel) {
             self.fail(reason);
@@ -233,7 +220,7 @@ impl Channel {
         self.closed = self.closed.max(unit.ts);
         let since = self.closed.minus_ms(RETENTION_MS);
         for shard in self.shards.values_mut().filter(|s| !s.dropped.is_empty()) {
-            shard.writer.release_dropped(since);
+            shard.release_dropped(since);
         }
         Ok(())
     }
@@ -253,26 +240,13 @@ impl Channel {
                 }
                 // Written at the same time as the drop of the collection, and positioned after it.
                 tracing::debug!(?vchannel, "records of a dropped collection are ignored");
-                for record in waiting.records.drain(..).filter(|r| r.kind() == Kind::Delete) {
-                    let request = waiting.request;
-                    if record.blob().is_some() {
-                        self.effects.push(Effect::Deleted { request, rows: Ok(0) });
-                    }
+                let request = waiting.request;
+                if waiting.records.drain(..).any(|r| has_outcome(&r)) {
+                    self.effects.push(Effect::Outcome { request, rows: Ok(0) });
                 }
                 return Ok(());
             };
-            let (specs, pk) = ColumnSpec::of_schema(&schema).map_err(|e| e.to_string())?;
-            let writer = ShardWriter::new(specs, pk, self.norms);
-            let view = writer.view();
-            let shard = Shard {
-                schema,
-                writer,
-                view,
-                waiting: VecDeque::new(),
-                finding: false,
-                dropped: HashSet::new(),
-                begins_after: self.entry_began,
-            };
+            let shard = Shard::new(schema, self.entry_began, self.norms)?;
             self.shards.insert(vchannel, shard);
         }
         if let Some(shard) = self.shards.get_mut(&vchannel) {
@@ -304,13 +278,23 @@ impl Channel {
                 shard.finding = true;
                 let partition =
                     Some(record.partition()).filter(|&partition| partition != ALL_PARTITIONS);
-                let view = Arc::clone(&shard.view);
-                let find = Find { vchannel, position, eff, view, partition, plan };
+                let shard = shard.read();
+                let find = Find { vchannel, position, eff, shard, partition, plan };
                 self.effects.push(Effect::Find(find));
             } else {
-                let changed = shard.rows(eff, &record).map_err(|e| {
-                    format!("request {request}, collection {}: {e}", vchannel.collection)
-                })?;
+                let at = |e| format!("request {request}, collection {}: {e}", vchannel.collection);
+                let changed = if record.kind() == Kind::Update {
+                    let mut records = vec![record];
+                    let is_update = |next: &mut Record| next.kind() == Kind::Update;
+                    while let Some(next) = waiting.records.pop_front_if(is_update) {
+                        records.push(next);
+                    }
+                    let (rows, changed) = shard.update(eff, &records).map_err(at)?;
+                    self.effects.push(Effect::Outcome { request, rows });
+                    changed
+                } else {
+                    shard.rows(eff, &record).map_err(at)?
+                };
                 Self::changed(&mut self.effects, vchannel.collection, eff, changed);
             }
         }
@@ -356,62 +340,20 @@ impl Channel {
     }
 }
 
+/// Whether somebody waits to hear what a record did.
+fn has_outcome(record: &Record) -> bool {
+    match record.kind() {
+        Kind::Update => true,
+        Kind::Delete => record.blob().is_some(),
+        Kind::Insert | Kind::Upsert | Kind::Seal | Kind::Ddl => false,
+    }
+}
+
 /// The schema that a first record of a shard brings.
 fn created(record: Option<&Record>) -> Result<Option<Arc<CollectionSchema>>, String> {
     let Some(record) = record.filter(|r| r.kind() == Kind::Ddl) else { return Ok(None) };
     match DdlRecord::decode(&record.blob().unwrap_or_default())? {
         DdlRecord::CollectionCreate { schema } => Ok(Some(schema)),
         DdlRecord::CollectionDrop | DdlRecord::PartitionDrop { .. } => Ok(None),
-    }
-}
-
-impl Shard {
-    /// Applies a record that carries columns.
-    fn rows(&mut self, eff: Timestamp, record: &Record) -> Result<Vec<Applied>, String> {
-        if record.schema_version() > self.schema.version {
-            return Err(format!("schema version {} was never announced", record.schema_version()));
-        }
-        let partition = record.partition();
-        if self.dropped.contains(&partition) {
-            return Ok(Vec::new());
-        }
-        let rows = record.rows() as usize;
-        let columns: Vec<_> = record.columns().collect();
-        let inputs: Vec<(FieldId, Input<'_>)> =
-            columns.iter().map(|c| (c.field, input(&c.data))).collect();
-        let batch = Batch { rows, columns: &inputs };
-        match record.kind() {
-            Kind::Insert => self
-                .writer
-                .insert(partition, eff, &batch)
-                .map(|c| vec![c])
-                .map_err(|e| e.to_string()),
-            Kind::Upsert => self
-                .writer
-                .upsert(partition, eff, &batch)
-                .map(|c| vec![c])
-                .map_err(|e| e.to_string()),
-            Kind::Delete => {
-                let pk = self.schema.primary().map(|f| f.id);
-                let keys = inputs.iter().find(|(field, _)| Some(*field) == pk);
-                let (_, keys) = keys.ok_or("a delete has no keys")?;
-                let scope = match partition {
-                    ALL_PARTITIONS => Scope::All,
-                    one => Scope::Partition(one),
-                };
-                let mut changed = Vec::new();
-                self.writer.delete(scope, eff, Keys::new(*keys, rows), &mut changed);
-                Ok(changed)
-            }
-            // A growing segment has no end yet: sealing writes it out, and nothing is written out.
-            Kind::Seal | Kind::Ddl => Ok(Vec::new()),
-        }
-    }
-}
-
-fn input(data: &ColumnData) -> Input<'_> {
-    match data {
-        ColumnData::Fixed { bytes, .. } => Input::Fixed(bytes),
-        ColumnData::Var { offsets, bytes } => Input::Var { offsets, bytes },
     }
 }

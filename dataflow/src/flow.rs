@@ -95,7 +95,7 @@ pub(crate) fn build(
         .map(|(id, &from)| {
             let id = ChannelId(id);
             let expected = Arc::clone(&setup.expected);
-            let channel = || Channel::new(id, from, expected, millstream_index::inv_norms);
+            let channel = || Channel::new(id, from, expected, millstream_index::inv_norms_of);
             (owner(id, peers) == index).then(|| Rc::new(RefCell::new(channel())))
         })
         .collect();

@@ -18,7 +18,10 @@ use parking_lot::Mutex;
 use timely::communication::Allocator;
 use timely::worker::Worker;
 
-use crate::api::{CountReply, CountRequest, QueryReply, QueryRequest, SearchReply, SearchRequest};
+use crate::api::{
+    AggregateReply, AggregateRequest, CountReply, CountRequest, GroupBy, Guarantee, QueryReply,
+    QueryRequest, SearchReply, SearchRequest, Target,
+};
 use crate::ask::{Ask, Reply};
 use crate::flow::{self, Incoming, Local, Setup, WakeRequests, owner};
 use crate::pool::Pool;
@@ -171,12 +174,38 @@ impl Dataflow {
     /// # Errors
     /// A [`Fault`] for the client. Waits for ever while a channel does not close the read's time:
     /// put a deadline around it, and name [`Dataflow::stalled`] when it passes.
-    pub async fn search(&self, request: SearchRequest) -> Result<SearchReply, Fault> {
+    ///
+    /// A search for texts, and one for several hits a group, takes two rounds at one time.
+    pub async fn search(&self, mut request: SearchRequest) -> Result<SearchReply, Fault> {
+        if request.text.as_ref().is_some_and(|text| text.statistics.is_empty()) {
+            let Reply::Statistics(as_of, sums) = self.ask(Ask::Statistics(request.clone())).await?
+            else {
+                return Err(Fault::internal("statistics got another answer"));
+            };
+            request.target.guarantee = Guarantee::Pinned(as_of);
+            if let Some(text) = &mut request.text {
+                text.statistics = sums;
+            }
+        }
+        if let Some(by) = request.group.clone().filter(|by| by.size > 1 && by.only.is_none()) {
+            let first = SearchRequest {
+                group: Some(GroupBy { size: 1, ..by.clone() }),
+                output: Vec::new(),
+                ..request.clone()
+            };
+            let best = self.search_once(first).await?;
+            let values = best.groups;
+            let values = values.ok_or_else(|| Fault::internal("a grouped search has no groups"))?;
+            request.target.guarantee = Guarantee::Pinned(best.as_of);
+            request.group = Some(GroupBy { only: Some((best.hits, values)), ..by });
+        }
+        self.search_once(request).await
+    }
+
+    async fn search_once(&self, request: SearchRequest) -> Result<SearchReply, Fault> {
         match self.ask(Ask::Search(request)).await? {
             Reply::Search(reply) => Ok(reply),
-            Reply::Query(_) | Reply::Count(_) => {
-                Err(Fault::internal("a search got another answer"))
-            }
+            _ => Err(Fault::internal("a search got another answer")),
         }
     }
 
@@ -187,9 +216,7 @@ impl Dataflow {
     pub async fn query(&self, request: QueryRequest) -> Result<QueryReply, Fault> {
         match self.ask(Ask::Query(request)).await? {
             Reply::Query(reply) => Ok(reply),
-            Reply::Search(_) | Reply::Count(_) => {
-                Err(Fault::internal("a query got another answer"))
-            }
+            _ => Err(Fault::internal("a query got another answer")),
         }
     }
 
@@ -200,9 +227,27 @@ impl Dataflow {
     pub async fn count(&self, request: CountRequest) -> Result<CountReply, Fault> {
         match self.ask(Ask::Count(request)).await? {
             Reply::Count(reply) => Ok(reply),
-            Reply::Search(_) | Reply::Query(_) => {
-                Err(Fault::internal("a count got another answer"))
-            }
+            _ => Err(Fault::internal("a count got another answer")),
+        }
+    }
+
+    /// Groups of rows and their aggregates.
+    ///
+    /// # Errors
+    /// As [`Dataflow::search`].
+    pub async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply, Fault> {
+        match self.ask(Ask::Aggregate(request)).await? {
+            Reply::Aggregate(reply) => Ok(reply),
+            _ => Err(Fault::internal("an aggregation got another answer")),
+        }
+    }
+
+    /// The time that a read of this target would run at now: for several reads that must see the
+    /// same rows, each of which is then pinned to it.
+    pub fn time_of(&self, target: &Target) -> Timestamp {
+        match target.guarantee {
+            Guarantee::Pinned(at) => at,
+            Guarantee::AtLeast(at) => at.max(self.0.shared.closed_all(&target.channels)),
         }
     }
 

@@ -1,21 +1,34 @@
 //! What records of each kind mean: the conventions between gateways and workers.
 //!
 //! - `Insert`, `Upsert`: one record a shard and partition, one column a stored field, the primary
-//!   key and the dynamic field included.
+//!   key and the dynamic field included. A nullable field, or one with a default, may be left out:
+//!   all rows are null then, or have the default.
+//! - `Update`: like an upsert with some of the columns. At the record's own position the worker
+//!   completes each row from the newest live row of its key, or from defaults and nulls when there
+//!   is none. On a shard either all rows of a request come or, when one cannot be completed, none;
+//!   the shard reports which, once a request.
+//! - In an `Upsert` or `Update` the column [`OLD_KEYS`], if it is there, holds the keys whose live
+//!   rows end, one for each row; the rows themselves come under the keys of the primary key's
+//!   column. Both keys of a row belong to the same shard. Rows end in the partition of the record,
+//!   or in all partitions of a collection with a partition key.
 //! - `Delete` by key: one column, the primary key. By filter: no column, and the blob is an encoded
 //!   `millstream_expr::Plan`. The partition is [`ALL_PARTITIONS`] or one partition.
 //! - `Ddl`: no column, and the blob is an encoded [`DdlRecord`].
 
 use std::sync::Arc;
 
-use millstream_catalog::model::{CollectionSchema, PartitionId};
+use millstream_catalog::model::{CollectionSchema, FieldId, PartitionId};
 use serde::{Deserialize, Serialize};
 
 /// The partition of a delete that covers all partitions.
 pub const ALL_PARTITIONS: PartitionId = PartitionId(-1);
 
+/// The column of an upsert or update that holds the keys whose rows end, when they are not the keys
+/// of the new rows. Its type is that of the primary key.
+pub const OLD_KEYS: FieldId = FieldId(-1);
+
 /// Version byte that begins an encoded [`DdlRecord`].
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A change of what exists, at its position in the log of each channel of the collection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The format of folders that this version makes and reads.
-const FORMAT: &str = "millstream data folder, format 1\n";
+const FORMAT: &str = "millstream data folder, format 2\n";
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -108,10 +108,24 @@ impl Client {
     /// # Errors
     /// As [`Client::create`].
     pub async fn index(&self, collection: &str, field: &str, metric: &str) -> Answer<()> {
+        self.index_of(collection, field, "FLAT", metric).await
+    }
+
+    /// Creates an index of a type.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub async fn index_of(
+        &self,
+        collection: &str,
+        field: &str,
+        kind: &str,
+        metric: &str,
+    ) -> Answer<()> {
         let request = CreateIndexRequest {
             collection_name: collection.to_owned(),
             field_name: field.to_owned(),
-            extra_params: vec![pair("index_type", "FLAT"), pair("metric_type", metric)],
+            extra_params: vec![pair("index_type", kind), pair("metric_type", metric)],
             ..CreateIndexRequest::default()
         };
         accept(Some(&message(self.rpc().create_index(request).await)?))

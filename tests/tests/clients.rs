@@ -8,7 +8,14 @@ use millstream_tests::process::{Process, setting};
 use millstream_tests::site::{Site, Variant};
 
 /// Scripts that every version of pymilvus runs, in this order, on one server.
-const SCRIPTS: [&str; 3] = ["quickstart.py", "hello_orm.py", "keys_and_types.py"];
+const SCRIPTS: [&str; 6] = [
+    "quickstart.py",
+    "hello_orm.py",
+    "keys_and_types.py",
+    "vector_types.py",
+    "arrays_and_nulls.py",
+    "searches.py",
+];
 /// A script that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -42,13 +49,15 @@ fn pymilvus(python: &str, variant: Variant) {
     }
 }
 
-/// Runs the Node SDK's script against one server of a variant.
+/// Runs the Node SDK's scripts against one server of a variant.
 fn node(variant: Variant) {
     let modules = setting("MILLSTREAM_TEST_NODE_PATH").expect("the Node SDK");
     let site = Site::start(variant).expect("a server");
-    let mut command = Command::new("node");
-    command.env("NODE_PATH", modules).arg(file("node/quickstart.cjs"));
-    run(&site, "quickstart.cjs", &mut command);
+    for script in ["quickstart.cjs", "types.cjs"] {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", &modules).arg(file("node").join(script));
+        run(&site, script, &mut command);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use millstream_benches::report::Figure;
 use millstream_benches::sample::Sample;
 use millstream_catalog::model::Metric;
 use millstream_gateway::pb::common::ConsistencyLevel::{self, Bounded, Strong};
-use millstream_index::{Block, Hit, Queries, TopK, scan};
+use millstream_index::{Block, Hit, Queries, TopK, Vectors, scan};
 
 use crate::{Bench, DIM};
 
@@ -179,7 +179,8 @@ fn exact(rows: &[f32], query: &[f32]) -> Vec<Hit> {
     let tie = |a: u32, b: u32| a.cmp(&b);
     let queries = Queries::new(Metric::L2, DIM, query).expect("whole vectors");
     let mut out = [TopK::new(TOPK, Metric::L2)];
-    let block = Block { vectors: rows, inv_norms: &[], mask: None, first_row: 0 };
+    let vectors = Vectors::Float(rows);
+    let block = Block { vectors, inv_norms: &[], mask: None, first_row: 0 };
     scan(&queries, &block, &mut out, &tie);
     let [top] = out;
     top.finish(&tie)

@@ -70,7 +70,7 @@ pub(crate) async fn cold_start(bench: &Bench) -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let seconds = began.elapsed().as_secs_f64();
-    let count = client.count("cold").await?;
+    let count = client.count("cold", Strong).await?;
     if count != ROWS as i64 {
         return Err(Failure::Wrong(format!("{count} rows after the restart")));
     }

@@ -11,6 +11,7 @@ use millstream_benches::data::unit_vectors;
 use millstream_benches::process::cpu_seconds;
 use millstream_benches::report::Figure;
 use millstream_benches::sample::Sample;
+use millstream_gateway::pb::common::ConsistencyLevel::Strong;
 
 use crate::{Bench, DIM};
 
@@ -116,7 +117,7 @@ async fn insert_rows(
 
 /// Refuses a collection that does not hold exactly the rows that were acknowledged.
 async fn expect_count(client: &mut Client, name: &str, rows: usize) -> Result<(), Failure> {
-    let count = client.count(name).await?;
+    let count = client.count(name, Strong).await?;
     if count == rows as i64 {
         return Ok(());
     }

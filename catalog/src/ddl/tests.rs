@@ -182,24 +182,15 @@ impl Txn for FusedTxn {
 }
 
 fn new_collection(name: &str) -> NewCollection {
-    let field = FieldSchema {
-        id: FieldId(100),
-        name: "pk".to_owned(),
-        description: String::new(),
-        data_type: DataType::Int64,
-        is_primary: true,
-        auto_id: false,
-        is_dynamic: false,
-        dim: 0,
-        max_length: 0,
-        type_params: Vec::new(),
-    };
+    let field =
+        FieldSchema { is_primary: true, ..FieldSchema::new(FieldId(100), "pk", DataType::Int64) };
     let schema = CollectionSchema {
         name: name.to_owned(),
         description: String::new(),
         enable_dynamic_field: false,
         fields: vec![field],
         version: 0,
+        functions: Vec::new(),
     };
     NewCollection {
         database: "default".to_owned(),

@@ -24,6 +24,7 @@ pub enum Code {
     CollectionNotFullyLoaded = 103,
     CollectionLoaded = 104,
     CollectionIllegalSchema = 105,
+    VectorClusteringKey = 107,
     PartitionNotFound = 200,
     PartitionNotLoaded = 201,
     GeneralCapacity = 250,

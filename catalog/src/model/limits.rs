@@ -4,13 +4,21 @@
 pub const NAME_LENGTH_MAX: usize = 255;
 /// Most fields in a schema.
 pub const FIELDS_MAX: usize = 64;
-/// Most vector fields in a schema.
-pub const VECTOR_FIELDS_MAX: usize = 4;
+/// Most vector fields in a schema. Milvus 2.6 raised it from 4; the newest is accepted.
+pub const VECTOR_FIELDS_MAX: usize = 10;
 /// Smallest dimension of a float vector field. Milvus 2.5 lowered it from 2; the newest is
 /// accepted.
 pub const DIM_MIN: u32 = 1;
 /// Largest dimension of a float vector field.
 pub const DIM_MAX: u32 = 32_768;
+/// Smallest dimension of a binary vector field, in bits.
+pub const BINARY_DIM_MIN: u32 = 8;
+/// Largest dimension of a binary vector field, in bits.
+pub const BINARY_DIM_MAX: u32 = 262_144;
+/// Largest `max_capacity` of an Array field: elements of one value.
+pub const ARRAY_CAPACITY_MAX: u32 = 4_096;
+/// Largest index in a sparse vector.
+pub const SPARSE_INDEX_MAX: u32 = u32::MAX - 1;
 /// Largest `max_length` of a VarChar field, in bytes.
 pub const VARCHAR_LENGTH_MAX: u32 = 65_535;
 /// Largest JSON value, in bytes.

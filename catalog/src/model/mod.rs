@@ -2,6 +2,7 @@
 //!
 //! Every other crate of the project speaks in these types. They compile without any feature.
 
+pub mod cell;
 mod collection;
 mod error;
 mod ids;
@@ -17,5 +18,7 @@ pub use ids::{
     ChannelId, CollectionId, DatabaseId, FieldId, IndexId, PartitionId, RequestId, SegmentId,
     VChannel,
 };
-pub use schema::{CollectionSchema, DataType, FieldSchema, Metric};
+pub use schema::{
+    CollectionSchema, DataType, DefaultValue, FieldSchema, FunctionKind, FunctionSchema, Metric,
+};
 pub use time::Timestamp;

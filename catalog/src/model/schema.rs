@@ -83,9 +83,12 @@ impl DataType {
         matches!(self, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64)
     }
 
-    /// Whether values have different lengths: text and JSON.
+    /// Whether values have different lengths: text, JSON, arrays and sparse vectors.
     pub const fn is_variable(self) -> bool {
-        matches!(self, DataType::VarChar | DataType::Json)
+        matches!(
+            self,
+            DataType::VarChar | DataType::Json | DataType::Array | DataType::SparseFloatVector
+        )
     }
 
     /// Bytes of one value of a scalar of fixed width.
@@ -100,7 +103,7 @@ impl DataType {
     }
 }
 
-/// How two float vectors are compared.
+/// How two vectors, or a text and a document, are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Metric {
     /// Squared Euclidean distance; smaller is nearer.
@@ -109,6 +112,16 @@ pub enum Metric {
     Ip,
     /// Cosine similarity in `[-1, 1]`; larger is nearer.
     Cosine,
+    /// Number of bits that differ; smaller is nearer.
+    Hamming,
+    /// `1 - |a and b| / |a or b|` of two bit sets, in `[0, 1]`; smaller is nearer.
+    Jaccard,
+    /// 0 when the query's bits are all set in the row, otherwise no hit.
+    Substructure,
+    /// 0 when the row's bits are all set in the query, otherwise no hit.
+    Superstructure,
+    /// The BM25 score of a document for the terms of a text; larger is better.
+    Bm25,
 }
 
 impl Metric {
@@ -118,6 +131,11 @@ impl Metric {
             "L2" => Some(Metric::L2),
             "IP" => Some(Metric::Ip),
             "COSINE" => Some(Metric::Cosine),
+            "HAMMING" => Some(Metric::Hamming),
+            "JACCARD" => Some(Metric::Jaccard),
+            "SUBSTRUCTURE" => Some(Metric::Substructure),
+            "SUPERSTRUCTURE" => Some(Metric::Superstructure),
+            "BM25" => Some(Metric::Bm25),
             _ => None,
         }
     }
@@ -128,8 +146,58 @@ impl Metric {
             Metric::L2 => "L2",
             Metric::Ip => "IP",
             Metric::Cosine => "COSINE",
+            Metric::Hamming => "HAMMING",
+            Metric::Jaccard => "JACCARD",
+            Metric::Substructure => "SUBSTRUCTURE",
+            Metric::Superstructure => "SUPERSTRUCTURE",
+            Metric::Bm25 => "BM25",
         }
     }
+
+    /// Whether a larger score is the better one.
+    pub const fn larger_is_better(self) -> bool {
+        matches!(self, Metric::Ip | Metric::Cosine | Metric::Bm25)
+    }
+}
+
+/// The value of a field that a row does not give. Floats are kept as bits, so that schemas compare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DefaultValue {
+    /// Of a Bool field.
+    Bool(bool),
+    /// Of a field of any integer type, in its range.
+    Int(i64),
+    /// Of a Float or Double field: the bits of an f64.
+    FloatBits(u64),
+    /// Of a VarChar field.
+    Text(String),
+}
+
+/// What a function of a schema computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FunctionKind {
+    /// A text field becomes the BM25 weights of its terms. The output is a sparse vector field
+    /// that no client writes or reads; it is searched with texts.
+    Bm25,
+}
+
+/// A function from fields to a field, carried out by the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionSchema {
+    /// Id within the collection.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// Free text of the user.
+    pub description: String,
+    /// What it computes.
+    pub kind: FunctionKind,
+    /// The fields it reads.
+    pub inputs: Vec<FieldId>,
+    /// The fields it fills.
+    pub outputs: Vec<FieldId>,
+    /// Parameters as the client gave them, to describe them back.
+    pub params: Vec<(String, String)>,
 }
 
 /// One field of a schema.
@@ -155,15 +223,67 @@ pub struct FieldSchema {
     pub max_length: u32,
     /// `type_params` as the client gave them, to describe them back.
     pub type_params: Vec<(String, String)>,
+    /// Type of the elements of an Array field.
+    pub element_type: Option<DataType>,
+    /// Most elements of an Array value, otherwise 0.
+    pub max_capacity: u32,
+    /// Whether a row may have no value.
+    pub nullable: bool,
+    /// The value of rows that give none.
+    pub default_value: Option<DefaultValue>,
+    /// Whether the value chooses the partition of a row.
+    pub is_partition_key: bool,
+    /// Whether compaction orders rows by this field.
+    pub is_clustering_key: bool,
+    /// Whether a function of the schema fills this field.
+    pub is_function_output: bool,
 }
 
 impl FieldSchema {
-    /// Bytes of one value, if all values have the same width: scalars and float vectors.
+    /// A plain field: no key, not nullable, without dimension or lengths.
+    pub fn new(id: FieldId, name: impl Into<String>, data_type: DataType) -> FieldSchema {
+        FieldSchema {
+            id,
+            name: name.into(),
+            description: String::new(),
+            data_type,
+            is_primary: false,
+            auto_id: false,
+            is_dynamic: false,
+            dim: 0,
+            max_length: 0,
+            type_params: Vec::new(),
+            element_type: None,
+            max_capacity: 0,
+            nullable: false,
+            default_value: None,
+            is_partition_key: false,
+            is_clustering_key: false,
+            is_function_output: false,
+        }
+    }
+
+    /// Bytes of one value, if all values have the same width: scalars and dense vectors.
     pub const fn width(&self) -> Option<usize> {
+        let dim = self.dim as usize;
         match self.data_type {
-            DataType::FloatVector => Some(self.dim as usize * 4),
+            DataType::FloatVector => Some(dim * 4),
+            DataType::Float16Vector | DataType::BFloat16Vector => Some(dim * 2),
+            DataType::Int8Vector => Some(dim),
+            DataType::BinaryVector => Some(dim.div_ceil(8)),
             other => other.scalar_width(),
         }
+    }
+
+    /// The value of a type parameter, as the client gave it.
+    pub fn type_param(&self, key: &str) -> Option<&str> {
+        self.type_params.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether rows are stored with a value of this field: all fields but those that a function
+    /// fills, whose values live in an index of their own.
+    pub const fn is_stored(&self) -> bool {
+        !self.is_function_output
     }
 }
 
@@ -180,6 +300,8 @@ pub struct CollectionSchema {
     pub fields: Vec<FieldSchema>,
     /// Counts changes of the schema, from 0.
     pub version: u32,
+    /// Functions that fill fields.
+    pub functions: Vec<FunctionSchema>,
 }
 
 impl CollectionSchema {
@@ -201,6 +323,11 @@ impl CollectionSchema {
     /// The hidden field of dynamic keys.
     pub fn dynamic_field(&self) -> Option<&FieldSchema> {
         self.fields.iter().find(|f| f.is_dynamic)
+    }
+
+    /// The function that fills a field.
+    pub fn function_of(&self, output: FieldId) -> Option<&FunctionSchema> {
+        self.functions.iter().find(|f| f.outputs.contains(&output))
     }
 
     /// All vector fields.

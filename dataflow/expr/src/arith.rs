@@ -3,8 +3,8 @@
 use millstream_catalog::model::DataType;
 
 use crate::lexer::compact;
-use crate::operand::{Column, Literal, Meaning, Operand};
-use crate::plan::{Arithmetic, NumberOp, Path};
+use crate::operand::{Column, Literal, Meaning, Operand, Program};
+use crate::plan::{Arithmetic, NumberOp};
 
 impl Arithmetic {
     fn word(self) -> &'static str {
@@ -14,10 +14,29 @@ impl Arithmetic {
             Arithmetic::Multiply => "multiply",
             Arithmetic::Divide => "divide",
             Arithmetic::Modulo => "modulo",
+            Arithmetic::Power => "power",
+            Arithmetic::BitAnd => "BitAnd",
+            Arithmetic::BitOr => "BitOr",
+            Arithmetic::BitXor => "BitXor",
+            Arithmetic::ShiftLeft => "ShiftLeft",
+            Arithmetic::ShiftRight => "ShiftRight",
         }
     }
 
-    /// The result in i64, wrapping; `None` for a division by zero.
+    /// Whether only integers have a result.
+    pub(crate) fn is_bitwise(self) -> bool {
+        matches!(
+            self,
+            Arithmetic::BitAnd
+                | Arithmetic::BitOr
+                | Arithmetic::BitXor
+                | Arithmetic::ShiftLeft
+                | Arithmetic::ShiftRight
+        )
+    }
+
+    /// The result in i64, wrapping; `None` for a division by zero, a shift by less than nothing,
+    /// and a power, which is a float.
     #[inline]
     pub(crate) fn ints(self, a: i64, b: i64) -> Option<i64> {
         match self {
@@ -26,10 +45,17 @@ impl Arithmetic {
             Arithmetic::Multiply => Some(a.wrapping_mul(b)),
             Arithmetic::Divide => (b != 0).then(|| a.wrapping_div(b)),
             Arithmetic::Modulo => (b != 0).then(|| a.wrapping_rem(b)),
+            Arithmetic::Power => None,
+            Arithmetic::BitAnd => Some(a & b),
+            Arithmetic::BitOr => Some(a | b),
+            Arithmetic::BitXor => Some(a ^ b),
+            Arithmetic::ShiftLeft | Arithmetic::ShiftRight if b < 0 => None,
+            Arithmetic::ShiftLeft => Some(if b > 63 { 0 } else { a << b }),
+            Arithmetic::ShiftRight => Some(a >> b.min(63)),
         }
     }
 
-    /// The result in f64.
+    /// The result in f64; not a number for operations of integers only.
     #[inline]
     pub(crate) fn floats(self, a: f64, b: f64) -> f64 {
         match self {
@@ -38,6 +64,8 @@ impl Arithmetic {
             Arithmetic::Multiply => a * b,
             Arithmetic::Divide => a / b,
             Arithmetic::Modulo => a % b,
+            Arithmetic::Power => a.powf(b),
+            _ => f64::NAN,
         }
     }
 }
@@ -49,30 +77,46 @@ pub(crate) fn apply(
     right: Operand,
     text: &str,
 ) -> Result<Meaning, String> {
+    let (start, end) = (left.start, right.end);
+    let piece = || compact(text, start, end);
     if let (Meaning::Literal(a), Meaning::Literal(b)) = (&left.meaning, &right.meaning) {
-        let piece = || compact(text, left.start, right.end);
         return fold(op, a, b, piece).map(Meaning::Literal);
     }
-    if op == Arithmetic::Modulo && (is_float(&left.meaning) || is_float(&right.meaning)) {
+    let float = is_float(&left.meaning) || is_float(&right.meaning);
+    if op == Arithmetic::Modulo && float {
         return Err("modulo can only apply on integer types".into());
     }
-    let mut program = numeric(left.meaning).ok_or_else(|| misuse(op))?;
-    program.append(&mut numeric(right.meaning).ok_or_else(|| misuse(op))?);
-    program.push(NumberOp::Apply(op));
-    Ok(Meaning::Number(program))
+    let (Some(mut left), Some(right)) = (numeric(left.meaning), numeric(right.meaning)) else {
+        return Err(misuse(op, piece));
+    };
+    if op.is_bitwise() && (left.fractional || right.fractional) {
+        return Err(misuse(op, piece));
+    }
+    left.fractional |= right.fractional || op == Arithmetic::Power;
+    left.ops.extend(right.ops);
+    left.ops.push(NumberOp::Apply(op));
+    Ok(Meaning::Number(left))
 }
 
-fn misuse(op: Arithmetic) -> String {
+fn misuse(op: Arithmetic, piece: impl Fn() -> String) -> String {
     let word = op.word();
+    if op.is_bitwise() {
+        let piece = piece();
+        return format!("{word} is not supported: {piece}; both sides must be integers");
+    }
     format!("'{word}' can only be used between integer or floating or json field expressions")
 }
 
 fn is_float(meaning: &Meaning) -> bool {
     match meaning {
         Meaning::Literal(Literal::Float(_)) => true,
-        Meaning::Column(column) => matches!(column.data_type, DataType::Float | DataType::Double),
+        Meaning::Column(column) => is_float_type(column.data_type),
         _ => false,
     }
+}
+
+fn is_float_type(data_type: DataType) -> bool {
+    matches!(data_type, DataType::Float | DataType::Double)
 }
 
 fn fold(
@@ -81,11 +125,17 @@ fn fold(
     b: &Literal,
     piece: impl Fn() -> String,
 ) -> Result<Literal, String> {
-    if let (Literal::Int(a), Literal::Int(b)) = (a, b) {
-        let zero = || format!("cannot divide by zero: {}", piece());
-        return op.ints(*a, *b).map(Literal::Int).ok_or_else(zero);
+    if let (Literal::Int(a), Literal::Int(b), true) = (a, b, op != Arithmetic::Power) {
+        let refused = || match op {
+            Arithmetic::ShiftLeft | Arithmetic::ShiftRight => "shift by a negative number",
+            _ => "cannot divide by zero",
+        };
+        let result = op.ints(*a, *b).map(Literal::Int);
+        return result.ok_or_else(|| format!("{}: {}", refused(), piece()));
     }
-    let (Some(x), Some(y)) = (float(a), float(b)) else { return Err(misuse(op)) };
+    let (Some(x), Some(y), false) = (float(a), float(b), op.is_bitwise()) else {
+        return Err(misuse(op, piece));
+    };
     match op {
         Arithmetic::Modulo => return Err("modulo can only apply on integer types".into()),
         Arithmetic::Divide if y == 0.0 => {
@@ -93,10 +143,7 @@ fn fold(
         }
         _ => {}
     }
-    finite(op.floats(x, y), piece)
-}
-
-fn finite(v: f64, piece: impl Fn() -> String) -> Result<Literal, String> {
+    let v = op.floats(x, y);
     if v.is_finite() {
         Ok(Literal::Float(v))
     } else {
@@ -112,44 +159,64 @@ fn float(literal: &Literal) -> Option<f64> {
     }
 }
 
-/// `left ** right`: only of constants, always a float.
-pub(crate) fn power(left: &Operand, right: &Operand, text: &str) -> Result<Meaning, String> {
-    let piece = || compact(text, left.start, right.end);
-    if let (Meaning::Literal(a), Meaning::Literal(b)) = (&left.meaning, &right.meaning)
-        && let (Some(a), Some(b)) = (float(a), float(b))
-    {
-        return finite(a.powf(b), piece).map(Meaning::Literal);
-    }
-    Err(format!("power can only apply on constants: {}", piece()))
-}
-
-/// `-x` of a constant.
+/// `-x`.
 pub(crate) fn negate(meaning: Meaning) -> Result<Meaning, String> {
     match meaning {
         Meaning::Literal(Literal::Int(v)) => Ok(Meaning::Literal(Literal::Int(v.wrapping_neg()))),
         Meaning::Literal(Literal::Float(v)) => Ok(Meaning::Literal(Literal::Float(-v))),
-        _ => Err("unexpected op: -".into()),
+        Meaning::Literal(_) => Err("unexpected op: -".into()),
+        other => {
+            let mut program = numeric(other).ok_or("unexpected op: -")?;
+            // Exact for floats also, and the sign of a zero changes.
+            program.ops.extend([NumberOp::Int(-1), NumberOp::Apply(Arithmetic::Multiply)]);
+            Ok(Meaning::Number(program))
+        }
+    }
+}
+
+/// `+x`.
+pub(crate) fn affirm(meaning: Meaning) -> Result<Meaning, String> {
+    match meaning {
+        number @ Meaning::Literal(Literal::Int(_) | Literal::Float(_)) => Ok(number),
+        Meaning::Literal(_) => Err("unexpected op: +".into()),
+        other => numeric(other).map(Meaning::Number).ok_or_else(|| "unexpected op: +".into()),
+    }
+}
+
+/// `~x`.
+pub(crate) fn complement(meaning: Meaning) -> Result<Meaning, String> {
+    match meaning {
+        Meaning::Literal(Literal::Int(v)) => Ok(Meaning::Literal(Literal::Int(!v))),
+        other => {
+            let mut program = numeric(other).ok_or("unexpected op: ~")?;
+            if program.fractional {
+                return Err("unexpected op: ~".into());
+            }
+            program.ops.extend([NumberOp::Int(-1), NumberOp::Apply(Arithmetic::BitXor)]);
+            Ok(Meaning::Number(program))
+        }
     }
 }
 
 /// The program that computes a meaning, if it is a number.
-pub(crate) fn numeric(meaning: Meaning) -> Option<Vec<NumberOp>> {
-    match meaning {
-        Meaning::Literal(Literal::Int(v)) => Some(vec![NumberOp::Int(v)]),
-        Meaning::Literal(Literal::Float(v)) => Some(vec![NumberOp::Float(v)]),
-        Meaning::Number(program) => Some(program),
-        Meaning::Column(column) => column_number(column).map(|op| vec![op]),
-        _ => None,
-    }
+pub(crate) fn numeric(meaning: Meaning) -> Option<Program> {
+    let (op, fractional) = match meaning {
+        Meaning::Literal(Literal::Int(v)) => (NumberOp::Int(v), false),
+        Meaning::Literal(Literal::Float(v)) => (NumberOp::Float(v), true),
+        Meaning::Number(program) => return Some(program),
+        Meaning::Column(column) => {
+            let fractional = is_float_type(column.data_type);
+            (column_number(column)?, fractional)
+        }
+        _ => return None,
+    };
+    Some(Program { ops: vec![op], fractional })
 }
 
 fn column_number(column: Column) -> Option<NumberOp> {
-    match column.data_type {
-        DataType::Json if !column.steps.is_empty() => {
-            Some(NumberOp::Json(Path { field: column.slot, steps: column.steps }))
-        }
-        DataType::Float | DataType::Double => Some(NumberOp::Column(column.slot)),
-        other if other.is_integer() => Some(NumberOp::Column(column.slot)),
-        _ => None,
+    if column.is_json_place() {
+        return Some(NumberOp::Json(column.path()));
     }
+    let is_number = is_float_type(column.data_type) || column.data_type.is_integer();
+    is_number.then_some(NumberOp::Column(column.place))
 }

@@ -1,13 +1,12 @@
 //! Types: what names mean in a schema, and which predicates their comparisons are.
 
-use std::cmp::Ordering;
-
-use millstream_catalog::model::{CollectionSchema, DataType, FieldId};
+use millstream_catalog::model::{CollectionSchema, DataType, FieldId, FieldSchema};
 
 use crate::arith::numeric;
+use crate::compare::{constant, literals};
 use crate::lexer::compact;
-use crate::operand::{Column, Literal, Meaning, Operand, Relation, Tree};
-use crate::plan::{Compare, NumberKind, NumberOp, Path, Pred, Scalar, Slot};
+use crate::operand::{Column, Literal, Meaning, Operand, Program, Relation, Step, Tree};
+use crate::plan::{Arithmetic, NumberKind, NumberOp, Place, Pred, Slot};
 
 /// The schema of a filter and the fields that it has named so far.
 pub(crate) struct Checker<'a> {
@@ -16,34 +15,19 @@ pub(crate) struct Checker<'a> {
     fields: Vec<FieldId>,
 }
 
-impl Relation {
-    fn accepts(self, ordering: Ordering) -> bool {
-        let (op, not) = self.parts();
-        op.accepts(ordering) != not
-    }
-
-    /// The comparison, and whether it is negated.
-    fn parts(self) -> (Compare, bool) {
-        match self {
-            Relation::Equal => (Compare::Equal, false),
-            Relation::NotEqual => (Compare::Equal, true),
-            Relation::Less => (Compare::Less, false),
-            Relation::LessEqual => (Compare::LessEqual, false),
-            Relation::Greater => (Compare::Greater, false),
-            Relation::GreaterEqual => (Compare::GreaterEqual, false),
-        }
-    }
-}
+/// A type as the text of a refused comparison names it: with that of the elements.
+pub(crate) type Named = (&'static str, &'static str);
 
 /// The text of a comparison of types that do not compare.
-fn clash(left: &str, right: &str) -> String {
+pub(crate) fn clash(left: Named, right: Named) -> String {
     format!(
-        "comparisons between {left}, element_type: None and {right} elementType: None \
-         are not supported"
+        "comparisons between {}, element_type: {} and {} elementType: {} are not supported",
+        left.0, left.1, right.0, right.1
     )
 }
 
 pub(crate) const JSON_DIRECTLY: &str = "can not comparisons jsonField directly";
+pub(crate) const ARRAY_DIRECTLY: &str = "can not comparisons array fields directly";
 
 /// The refusal of what the types of this engine do not cover.
 pub(crate) fn unsupported(what: &str, name: &str) -> String {
@@ -73,25 +57,40 @@ impl<'a> Checker<'a> {
     }
 
     /// A name with the steps in brackets behind it.
-    pub(crate) fn column(&mut self, name: &str, steps: Vec<String>) -> Result<Column, String> {
+    pub(crate) fn column(&mut self, name: &str, steps: Vec<Step>) -> Result<Column, String> {
+        let text = |step| match step {
+            Step::Key(key) => key,
+            Step::Index(index) => index.to_string(),
+        };
         let Some(field) = self.schema.field(name) else {
             let missing = || format!("field {name} not exist");
             let field = self.schema.dynamic_field().filter(|field| field.name != name);
             let id = field.ok_or_else(missing)?.id;
-            let steps = std::iter::once(name.to_owned()).chain(steps).collect();
-            let slot = self.slot(id);
-            return Ok(Column { slot, data_type: DataType::Json, steps });
+            let steps = std::iter::once(name.to_owned()).chain(steps.into_iter().map(text));
+            let place = Place { slot: self.slot(id), index: None };
+            let steps = steps.collect();
+            return Ok(Column { place, data_type: DataType::Json, element: None, steps });
         };
-        let data_type = field.data_type;
-        if data_type == DataType::Array {
-            return Err(unsupported("Array field", name));
+        let mut place = Place { slot: 0, index: None };
+        let (mut data_type, mut element) = (field.data_type, field.element_type);
+        let mut keys = Vec::new();
+        match data_type {
+            DataType::Json => keys = steps.into_iter().map(text).collect(),
+            DataType::Array => {
+                place.index = array_index(name, steps)?;
+                if place.index.is_some() {
+                    let unknown = || format!("the elements of field {name} have no type");
+                    data_type = element.take().ok_or_else(unknown)?;
+                }
+            }
+            _ if !steps.is_empty() => {
+                let type_name = data_type.name();
+                return Err(format!("{type_name} data type not supported accessed with []"));
+            }
+            _ => {}
         }
-        if !steps.is_empty() && data_type != DataType::Json {
-            let type_name = data_type.name();
-            return Err(format!("{type_name} data type not supported accessed with []"));
-        }
-        let slot = self.slot(field.id);
-        Ok(Column { slot, data_type, steps })
+        place.slot = self.slot(field.id);
+        Ok(Column { place, data_type, element, steps: keys })
     }
 
     /// `left <relation> right`.
@@ -104,18 +103,18 @@ impl<'a> Checker<'a> {
         match (left.meaning, right.meaning) {
             (Meaning::Literal(a), Meaning::Literal(b)) => literals(relation, &a, &b),
             (Meaning::Column(column), Meaning::Literal(value)) => {
-                let names = (column.data_type.name(), value.type_name());
+                let names = (column_name(&column), literal_name(&value));
                 constant(column, relation, value, names).map(Meaning::Predicate)
             }
             (Meaning::Literal(value), Meaning::Column(column)) => {
-                let names = (value.type_name(), column.data_type.name());
+                let names = (literal_name(&value), column_name(&column));
                 constant(column, relation.flipped(), value, names).map(Meaning::Predicate)
             }
             (Meaning::Column(a), Meaning::Column(b)) => {
                 self.columns(relation, a, b).map(Meaning::Predicate)
             }
             (a, b) => {
-                let names = (type_name(&a), type_name(&b));
+                let names = (named(&a), named(&b));
                 let (Some(a), Some(b)) = (numeric(a), numeric(b)) else {
                     return Err(clash(names.0, names.1));
                 };
@@ -128,14 +127,20 @@ impl<'a> Checker<'a> {
         let (left, right) = (a.data_type, b.data_type);
         let (op, not) = relation.parts();
         if (left, right) == (DataType::VarChar, DataType::VarChar) {
-            let pred = Pred::TextPair { left: a.slot, op, right: b.slot };
+            let pred = Pred::TextPair { left: a.place, op, right: b.place };
             return Ok(Tree::Leaf { not, pred });
         }
         if (left, right) == (DataType::Bool, DataType::Bool) {
-            let program = |column: Column| vec![NumberOp::Column(column.slot)];
+            let program = |column: Column| Program {
+                ops: vec![NumberOp::Column(column.place)],
+                fractional: false,
+            };
             return Ok(self.numbers(relation, program(a), program(b)));
         }
-        let refused = clash(left.name(), right.name());
+        if left == DataType::Array || right == DataType::Array {
+            return Err(ARRAY_DIRECTLY.into());
+        }
+        let refused = clash(column_name(&a), column_name(&b));
         if left == DataType::Json || right == DataType::Json {
             return Err(refused);
         }
@@ -144,9 +149,9 @@ impl<'a> Checker<'a> {
         Ok(self.numbers(relation, a, b))
     }
 
-    fn numbers(&self, relation: Relation, mut left: Vec<NumberOp>, right: Vec<NumberOp>) -> Tree {
+    fn numbers(&self, relation: Relation, left: Program, right: Program) -> Tree {
         let (op, not) = relation.parts();
-        let mut right = right;
+        let (mut left, mut right) = (left.ops, right.ops);
         let kind = self.kind(left.iter().chain(&right));
         if matches!(kind, NumberKind::Single | NumberKind::Double) {
             for op in left.iter_mut().chain(&mut right) {
@@ -161,13 +166,15 @@ impl<'a> Checker<'a> {
         let mut constant = false;
         for op in program {
             match op {
-                NumberOp::Json(_) => return NumberKind::Json,
-                NumberOp::Column(slot) => match self.data_type(*slot) {
+                NumberOp::Json(_) | NumberOp::JsonLength(_) => return NumberKind::Json,
+                NumberOp::Column(place) => match self.data_type(*place) {
                     Some(DataType::Float) => single = true,
                     Some(DataType::Double) => double = true,
                     _ => whole = true,
                 },
+                NumberOp::Length(_) => whole = true,
                 NumberOp::Float(_) => constant = true,
+                NumberOp::Apply(Arithmetic::Power) => double = true,
                 NumberOp::Int(_) | NumberOp::Apply(_) => {}
             }
         }
@@ -179,31 +186,50 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn data_type(&self, slot: Slot) -> Option<DataType> {
-        let id = *self.fields.get(slot as usize)?;
-        self.schema.field_by_id(id).map(|field| field.data_type)
+    fn data_type(&self, place: Place) -> Option<DataType> {
+        let field = self.field(place.slot)?;
+        if place.index.is_some() { field.element_type } else { Some(field.data_type) }
+    }
+
+    /// The field of a slot.
+    pub(crate) fn field(&self, slot: Slot) -> Option<&'a FieldSchema> {
+        self.schema.field_by_id(*self.fields.get(slot as usize)?)
     }
 
     /// `column like "pattern"`.
     pub(crate) fn like(&self, left: Operand, pattern: String) -> Result<Tree, String> {
         crate::like::check(&pattern)?;
-        match left.meaning {
-            Meaning::Column(Column { slot, data_type: DataType::VarChar, .. }) => {
-                Ok(Tree::leaf(Pred::TextLike { field: slot, pattern }))
-            }
-            Meaning::Column(Column { slot, data_type: DataType::Json, steps }) => {
-                let path = Path { field: slot, steps };
-                Ok(Tree::leaf(Pred::JsonLike { path, pattern }))
-            }
+        let Meaning::Column(column) = left.meaning else {
+            return Err("like operation on complicated expr is unsupported".into());
+        };
+        match column.data_type {
+            DataType::VarChar => Ok(Tree::leaf(Pred::TextLike { place: column.place, pattern })),
+            DataType::Json => Ok(Tree::leaf(Pred::JsonLike { path: column.path(), pattern })),
             _ => Err("like operation on non-string or no-json field is unsupported".into()),
+        }
+    }
+
+    /// `column =~ "pattern"`.
+    pub(crate) fn regex(&self, left: Operand, pattern: String) -> Result<Tree, String> {
+        crate::regex::compile(&pattern)?;
+        let Meaning::Column(column) = left.meaning else {
+            return Err("regex operation on complicated expr is unsupported".into());
+        };
+        match column.data_type {
+            DataType::VarChar => Ok(Tree::leaf(Pred::TextRegex { place: column.place, pattern })),
+            DataType::Json => Ok(Tree::leaf(Pred::JsonRegex { path: column.path(), pattern })),
+            other => Err(format!("regex operation on {} field is unsupported", other.name())),
         }
     }
 
     /// `exists place`.
     pub(crate) fn exists(&self, operand: Operand) -> Result<Tree, String> {
         match operand.meaning {
-            Meaning::Column(Column { slot, data_type: DataType::Json, steps }) => {
-                Ok(Tree::leaf(Pred::JsonExists { path: Path { field: slot, steps } }))
+            Meaning::Column(column) if column.is_json_place() => {
+                Ok(Tree::leaf(Pred::JsonExists { path: column.path() }))
+            }
+            Meaning::Column(Column { data_type: DataType::Json, .. }) => {
+                Err("exists operations are only supportted on json key".into())
             }
             other => {
                 let got = type_name(&other);
@@ -212,19 +238,38 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `column is null`: no field is nullable, so only a place in a JSON field can be.
+    /// `column is null`.
     pub(crate) fn is_null(&self, operand: Operand) -> Result<Tree, String> {
         let (start, end) = (operand.start, operand.end);
         let Meaning::Column(column) = operand.meaning else {
             let piece = compact(self.text, start, end);
             return Err(format!("'is null' can only be used on a field, but got: {piece}"));
         };
-        if column.data_type == DataType::Json && !column.steps.is_empty() {
-            let path = Path { field: column.slot, steps: column.steps };
-            return Ok(Tree::leaf(Pred::JsonExists { path }).negated());
+        if column.data_type.is_vector() {
+            return Err("IsNull/IsNotNull operations are not supported on vector fields".into());
         }
-        Ok(Tree::Any { not: false, children: Vec::new() })
+        let place = column.place;
+        let pred = match place.index {
+            Some(_) => Pred::NullElement { place },
+            None => Pred::Null { path: column.path() },
+        };
+        Ok(Tree::leaf(pred))
     }
+}
+
+/// The index that the brackets behind an Array field name, if there are any.
+fn array_index(name: &str, steps: Vec<Step>) -> Result<Option<u32>, String> {
+    let mut steps = steps.into_iter();
+    let index = match steps.next() {
+        None => return Ok(None),
+        Some(Step::Key(_)) => return Err("can only access array field with integer index".into()),
+        Some(Step::Index(index)) => index,
+    };
+    if steps.next().is_some() {
+        return Err(format!("an element of array field {name} is not accessed with []"));
+    }
+    let long = || format!("index {index} of array field {name} is out of range");
+    u32::try_from(index).map(Some).map_err(|_| long())
 }
 
 pub(crate) fn type_name(meaning: &Meaning) -> &'static str {
@@ -232,8 +277,28 @@ pub(crate) fn type_name(meaning: &Meaning) -> &'static str {
         Meaning::Literal(literal) => literal.type_name(),
         Meaning::Column(column) => column.data_type.name(),
         Meaning::Number(_) => DataType::Int64.name(),
-        Meaning::Predicate(_) => DataType::Bool.name(),
+        Meaning::Predicate(_) | Meaning::Sample(..) => DataType::Bool.name(),
     }
+}
+
+fn named(meaning: &Meaning) -> Named {
+    match meaning {
+        Meaning::Literal(literal) => literal_name(literal),
+        Meaning::Column(column) => column_name(column),
+        other => (type_name(other), "None"),
+    }
+}
+
+fn column_name(column: &Column) -> Named {
+    (column.data_type.name(), column.element.map_or("None", DataType::name))
+}
+
+pub(crate) fn literal_name(literal: &Literal) -> Named {
+    let element = match literal {
+        Literal::List(items) => items.first().map_or("None", Literal::type_name),
+        _ => "None",
+    };
+    (literal.type_name(), element)
 }
 
 fn as_float(op: &mut NumberOp, single: bool) {
@@ -243,122 +308,5 @@ fn as_float(op: &mut NumberOp, single: bool) {
         }
         NumberOp::Float(v) if single => *v = f64::from(*v as f32),
         _ => {}
-    }
-}
-
-/// A comparison of constants is a constant.
-fn literals(relation: Relation, a: &Literal, b: &Literal) -> Result<Meaning, String> {
-    let ordering = match (a, b) {
-        (Literal::Int(a), Literal::Int(b)) => a.cmp(b),
-        (Literal::Text(a), Literal::Text(b)) => a.cmp(b),
-        (Literal::Bool(a), Literal::Bool(b)) => a.cmp(b),
-        (Literal::Float(a), Literal::Float(b)) => a.total_cmp(b),
-        (Literal::Int(a), Literal::Float(b)) => (*a as f64).total_cmp(b),
-        (Literal::Float(a), Literal::Int(b)) => a.total_cmp(&(*b as f64)),
-        _ => return Err(clash(a.type_name(), b.type_name())),
-    };
-    Ok(Meaning::Literal(Literal::Bool(relation.accepts(ordering))))
-}
-
-/// `column <relation> value`; `names` are the types as the text has them, left and right.
-fn constant(
-    column: Column,
-    relation: Relation,
-    value: Literal,
-    names: (&str, &str),
-) -> Result<Tree, String> {
-    let (op, not) = relation.parts();
-    let field = column.slot;
-    let pred = match (column.data_type, value) {
-        (DataType::Bool, Literal::Bool(v)) => Pred::Bools {
-            field,
-            on_true: op.accepts(true.cmp(&v)),
-            on_false: op.accepts(false.cmp(&v)),
-        },
-        (data_type, Literal::Int(v)) if data_type.is_integer() => int_range(field, op, v),
-        (data_type, Literal::Float(v)) if data_type.is_integer() => {
-            return Err(cast(data_type, v));
-        }
-        (DataType::Float, Literal::Int(v)) => single_range(field, op, v as f32),
-        (DataType::Float, Literal::Float(v)) => single_range(field, op, v as f32),
-        (DataType::Double, Literal::Int(v)) => double_range(field, op, v as f64),
-        (DataType::Double, Literal::Float(v)) => double_range(field, op, v),
-        (DataType::VarChar, Literal::Text(value)) => Pred::Text { field, op, value },
-        (DataType::Json, _) if column.steps.is_empty() => return Err(JSON_DIRECTLY.into()),
-        (DataType::Json, value) => {
-            let is_list = matches!(value, Literal::List(_));
-            if is_list && op != Compare::Equal {
-                return Err(clash(names.0, names.1));
-            }
-            let path = Path { field, steps: column.steps };
-            Pred::JsonCompare { path, op, value: scalar(value) }
-        }
-        _ => return Err(clash(names.0, names.1)),
-    };
-    Ok(Tree::Leaf { not, pred })
-}
-
-fn cast(data_type: DataType, value: f64) -> String {
-    format!("cannot cast value to {}, value: float_val:{value}", data_type.name())
-}
-
-fn int_range(field: Slot, op: Compare, v: i64) -> Pred {
-    let (lo, hi) = match op {
-        Compare::Equal => (v, v),
-        Compare::LessEqual => (i64::MIN, v),
-        Compare::GreaterEqual => (v, i64::MAX),
-        Compare::Less => v.checked_sub(1).map_or((1, 0), |hi| (i64::MIN, hi)),
-        Compare::Greater => v.checked_add(1).map_or((1, 0), |lo| (lo, i64::MAX)),
-    };
-    Pred::Ints { field, lo, hi }
-}
-
-/// Constants of a Float field are taken in its precision.
-fn single_range(field: Slot, op: Compare, v: f32) -> Pred {
-    let all = (f32::NEG_INFINITY, f32::INFINITY);
-    let (lo, hi) = match op {
-        Compare::Equal => (v, v),
-        Compare::LessEqual => (all.0, v),
-        Compare::GreaterEqual => (v, all.1),
-        Compare::Less if v == all.0 => (all.1, all.0),
-        Compare::Greater if v == all.1 => (all.1, all.0),
-        Compare::Less => (all.0, v.next_down()),
-        Compare::Greater => (v.next_up(), all.1),
-    };
-    Pred::Floats { field, lo: f64::from(lo), hi: f64::from(hi) }
-}
-
-fn double_range(field: Slot, op: Compare, v: f64) -> Pred {
-    let all = (f64::NEG_INFINITY, f64::INFINITY);
-    let (lo, hi) = match op {
-        Compare::Equal => (v, v),
-        Compare::LessEqual => (all.0, v),
-        Compare::GreaterEqual => (v, all.1),
-        Compare::Less if v == all.0 => (all.1, all.0),
-        Compare::Greater if v == all.1 => (all.1, all.0),
-        Compare::Less => (all.0, v.next_down()),
-        Compare::Greater => (v.next_up(), all.1),
-    };
-    Pred::Floats { field, lo, hi }
-}
-
-/// A constant that JSON values are compared with.
-pub(crate) fn scalar(literal: Literal) -> Scalar {
-    match literal {
-        Literal::Bool(v) => Scalar::Bool(v),
-        Literal::Int(v) => Scalar::Int(v),
-        Literal::Float(v) => Scalar::Float(v),
-        Literal::Text(v) => Scalar::Text(v),
-        list @ Literal::List(_) => Scalar::List(json(list).to_string()),
-    }
-}
-
-fn json(literal: Literal) -> serde_json::Value {
-    match literal {
-        Literal::Bool(v) => v.into(),
-        Literal::Int(v) => v.into(),
-        Literal::Float(v) => v.into(),
-        Literal::Text(v) => v.into(),
-        Literal::List(items) => items.into_iter().map(json).collect(),
     }
 }

@@ -1,6 +1,8 @@
 //! The columns that an evaluation reads: borrowed slices, one view per field.
 
-use millstream_catalog::model::FieldId;
+use millstream_catalog::model::{DataType, FieldId};
+
+use crate::plan::MatchKind;
 
 /// Values of different lengths: value `i` is `bytes[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +43,22 @@ pub enum ColumnView<'a> {
     Double(&'a [f64]),
     /// UTF-8 text.
     Text(VarView<'a>),
-    /// JSON text in UTF-8, validated when it was inserted.
+    /// Cells of JSON values, as [`crate::json_cell`] makes them.
     Json(VarView<'a>),
+    /// Cells of arrays, and the type of their elements.
+    Array {
+        element: DataType,
+        cells: VarView<'a>,
+    },
+}
+
+/// What a `text_match` or a `phrase_match` looks for.
+#[derive(Clone, Copy, Debug)]
+pub struct TextMatch<'a> {
+    /// The words, as the filter has them: the analyzer of the field makes tokens of them.
+    pub text: &'a str,
+    /// How many of them, or in which order.
+    pub kind: MatchKind,
 }
 
 /// Where an evaluation gets its columns from.
@@ -50,4 +66,21 @@ pub trait Columns {
     /// The column of a field. `None` (or a view of another type, or too few rows) means that the
     /// rows have no value: nothing compares true with it, and a JSON field has no keys.
     fn column(&self, field: FieldId) -> Option<ColumnView<'_>>;
+
+    /// Which rows have a value of a field: one byte a row, 1 for a value and 0 for null. `None`
+    /// when every row has one.
+    fn validity(&self, _field: FieldId) -> Option<&[u8]> {
+        None
+    }
+
+    /// The number of the first row, so that a random choice differs from chunk to chunk.
+    fn first_row(&self) -> u64 {
+        0
+    }
+
+    /// Clears from `mask` the rows whose text in a field does not match; `mask` has one bit for
+    /// each of `rows` rows, as in [`crate::Plan::eval`]. Without an index of words none matches.
+    fn text_match(&self, _field: FieldId, _query: &TextMatch<'_>, _rows: usize, mask: &mut [u64]) {
+        mask.fill(0);
+    }
 }

@@ -62,6 +62,18 @@ impl<'a> Lexer<'a> {
         })
     }
 
+    /// Takes the `=` of a named argument, which is no token anywhere else.
+    pub(crate) fn assign(&mut self) -> bool {
+        let rest = self.rest.trim_start();
+        match rest.strip_prefix('=') {
+            Some(rest) if self.peeked.is_none() && !rest.starts_with(['=', '~']) => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn scan(&mut self) -> Result<Spanned<'a>, String> {
         let from = self.text.len() - self.rest.len();
         let (skipped, token) = token(&mut self.rest);

@@ -5,30 +5,45 @@
 //! calls [`Plan::eval`], which clears from a bitset the rows that do not match.
 //!
 //! The way of a text: `lexer` (winnow tokens, one at a time) → `parse` (operator precedence with
-//! explicit stacks, which knows no types) → `check` and `arith` (each piece gets a meaning, typed
-//! by the schema) → `lower` (flat nodes, `not` at the leaves, lists and ranges merged, cheap
-//! children first) → `eval` (blocks of 4,096 rows, 64 rows a word).
+//! explicit stacks, which knows no types) → `check`, `compare`, `call` and `arith` (each piece gets
+//! a meaning, typed by the schema) → `lower` (flat nodes, `not` at the leaves, lists and ranges
+//! merged, cheap children first) → `eval` (blocks of 4,096 rows, 64 rows a word).
 //!
 //! # Semantics where versions of Milvus differ, or say nothing
 //! - The newest version that accepts an expression decides: every `like` pattern, keywords in both
-//!   cases, arithmetic on both sides of every comparison, `is null`.
+//!   cases, arithmetic on both sides of every comparison, `is null`, regular expressions. Bit
+//!   operations, `**`, `-x`, `+x` and `~x` of fields, which no version evaluates, are evaluated.
+//! - Null: a predicate on a field that is null in a row is unknown, so the row matches neither it
+//!   nor its opposite; `and`, `or` and `not` are those of three-valued logic. `is null` is never
+//!   unknown. A field without a column is null in every row.
 //! - JSON: a missing key or a value of another type compares false with everything; `!=`, `not in`
 //!   and `not (..)` are then true. `exists` is false for a JSON null, and `is null` its opposite.
-//! - Numbers in JSON compare by value: `1` equals `1.0`.
-//! - Integers compute in 64 bits and wrap; a division or modulo by zero has no value, so the row
-//!   matches neither the comparison nor its opposite. Float columns alone compute in single
-//!   precision, as their constants do; any mixture in double precision.
-//! - A field without a value in a row (no column) matches neither a predicate nor its opposite.
+//! - Numbers in JSON compare by value: `1` equals `1.0`. Of equal keys the first counts.
+//! - An element past the end of an array is unknown, as null is, and `is null`.
+//! - Arrays equal element by element; no other comparison of whole arrays is accepted.
+//! - Integers compute in 64 bits and wrap; a division or modulo by zero, and a shift by less than
+//!   nothing, has no value, so the row matches neither the comparison nor its opposite. A shift by
+//!   more than 63 bits shifts everything out. `**` is always a float. Float columns alone compute
+//!   in single precision, as their constants do; any mixture in double precision.
+//! - `& ^ |` bind looser than comparisons, as in Milvus: `(x & 1) == 1` needs its parentheses.
+//! - A regular expression is found anywhere in the text; `^` and `$` tie it to the ends.
+//! - `random_sample(p)` keeps a row by a hash of the seed and the row's number, so equal plans
+//!   choose equal rows.
+//! - Geometry, time and struct forms (`st_..`, `ISO`, `INTERVAL`, `element_filter`, `match_..`,
+//!   `$[..]`) are refused by name.
 //!
 //! **Invariant.** No text and no bytes make this crate panic, recurse beyond
 //! [`limits::NESTING_MAX`], or use memory beyond a small multiple of their length.
 //!
-//! **Absent on purpose.** No I/O, no clock, no threads, no rows: a caller brings slices.
+//! **Absent on purpose.** No I/O, no clock, no threads, no rows: a caller brings slices, and the
+//! index of words that answers `text_match` ([`Columns::text_match`]).
 
 mod arith;
+mod binding;
 mod call;
 mod check;
 mod columns;
+mod compare;
 mod eval;
 mod json;
 mod lexer;
@@ -38,14 +53,17 @@ mod lower;
 mod operand;
 mod parse;
 mod plan;
+mod postfix;
 mod primary;
+mod regex;
 mod scalar;
 mod token;
 
 use millstream_catalog::model::{CollectionSchema, Fault};
 
-pub use columns::{ColumnView, Columns, VarView};
-pub use plan::{PkList, Plan};
+pub use columns::{ColumnView, Columns, TextMatch, VarView};
+pub use json::json_cell;
+pub use plan::{MatchKind, PkList, Plan};
 
 /// The value of a `{name}` in a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,5 +95,19 @@ pub fn parse_template(
     schema: &CollectionSchema,
     templates: &[(String, TemplateValue)],
 ) -> Result<Plan, Fault> {
-    parse::plan(text, schema, templates)
+    parse_seeded(text, schema, templates, 0)
+}
+
+/// As [`parse_template`], with the seed of a `random_sample` in the text: equal seeds choose the
+/// same rows. Without one in the text the seed does not matter.
+///
+/// # Errors
+/// As [`parse_template`].
+pub fn parse_seeded(
+    text: &str,
+    schema: &CollectionSchema,
+    templates: &[(String, TemplateValue)],
+    seed: u64,
+) -> Result<Plan, Fault> {
+    parse::plan(text, schema, templates, seed)
 }

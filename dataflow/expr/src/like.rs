@@ -74,6 +74,8 @@ impl Piece {
     #[inline]
     fn prefix(&self, text: &[u8]) -> Option<usize> {
         match self {
+            // Comparing with an empty vector reads from no address, which some processors do slowly.
+            Piece::Plain(bytes, _) if bytes.is_empty() => Some(0),
             Piece::Plain(bytes, _) => text.starts_with(bytes).then_some(bytes.len()),
             Piece::Wild(chars, _) => chars.iter().try_fold(0, |at, want| {
                 let (c, width) = first_char(&text[at..])?;
@@ -86,6 +88,7 @@ impl Piece {
     #[inline]
     fn suffix(&self, text: &[u8]) -> Option<usize> {
         match self {
+            Piece::Plain(bytes, _) if bytes.is_empty() => Some(text.len()),
             Piece::Plain(bytes, _) => text.ends_with(bytes).then(|| text.len() - bytes.len()),
             Piece::Wild(chars, _) => {
                 let mut start = text.len();
@@ -100,10 +103,22 @@ impl Piece {
     /// Behind the first match in a text.
     fn find(&self, text: &[u8]) -> Option<usize> {
         match self {
+            Piece::Plain(bytes, _) if text.len() <= SHORT => short_find(bytes, text),
             Piece::Plain(bytes, finder) => finder.as_ref()?.find(text).map(|at| at + bytes.len()),
             Piece::Wild(_, finder) => finder.as_ref()?.find(text),
         }
     }
+}
+
+/// Texts up to here are searched place by place: a finder costs more to start than that.
+const SHORT: usize = 32;
+
+/// Behind the first occurrence in a short text.
+fn short_find(piece: &[u8], text: &[u8]) -> Option<usize> {
+    let Some((&first, rest)) = piece.split_first() else { return Some(0) };
+    let starts = text.iter().enumerate().filter(|(_, byte)| **byte == first);
+    let mut ends = starts.map(|(at, _)| at + 1);
+    ends.find(|&at| text[at..].starts_with(rest)).map(|at| at + rest.len())
 }
 
 /// The pieces between the `%` of a pattern; at least one.

@@ -4,8 +4,18 @@
 /// accepted.
 pub const TEXT_BYTES_MAX: usize = 64 << 20;
 
-/// Most bytes of a filter text outside its `[..]` lists.
-pub const LOGIC_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of a filter text outside its `[..]` lists: a list of equalities with `or` between
+/// them is accepted up to here, because it becomes one list as it is read.
+pub const LOGIC_BYTES_MAX: usize = 16 << 20;
+
+/// Most predicates and operators of a filter, not counting those that became items of a list.
+pub const PIECES_MAX: usize = 400_000;
+
+/// Most bytes of a compiled regular expression, and of the tables it builds while it runs.
+pub const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// Largest `minimum_should_match` of a `text_match`.
+pub const MATCH_WORDS_MAX: i64 = 1_000;
 
 /// Most items of all lists of a filter together.
 pub const LIST_ITEMS_MAX: usize = 1_000_000;

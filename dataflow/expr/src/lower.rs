@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::operand::Tree;
-use crate::plan::{Compare, Node, Path, Pred, Scalar, Slot};
+use crate::plan::{Compare, Node, Path, Place, Pred, Scalar};
 
 /// Appends the nodes of a tree, negated or not; returns the root's index and its cost.
 pub(crate) fn lower(tree: Tree, negate: bool, nodes: &mut Vec<Node>) -> (u32, u64) {
@@ -39,28 +39,73 @@ fn last(nodes: &[Node]) -> u32 {
 /// Rough cost of a row, in tenths of a nanosecond: only the order matters.
 fn cost(pred: &Pred) -> u64 {
     match pred {
-        Pred::Bools { .. } => 2,
-        Pred::Ints { .. } | Pred::Floats { .. } => 5,
+        Pred::Bools { .. } | Pred::Null { .. } => 2,
+        Pred::Ints { place, .. } | Pred::Floats { place, .. } => {
+            if place.index.is_none() {
+                5
+            } else {
+                60
+            }
+        }
+        // Answered for all rows before any other, so it only narrows what others look at.
+        Pred::TextMatch { .. } => 4,
         Pred::Number { left, right, kind, .. } => {
-            let row = if *kind == crate::plan::NumberKind::Json { 2_000 } else { 20 };
+            let row = if *kind == crate::plan::NumberKind::Json { 300 } else { 20 };
             row * (left.len() + right.len()) as u64
         }
         Pred::IntIn { .. } | Pred::FloatIn { .. } => 40,
-        Pred::Text { .. } => 50,
+        Pred::Text { .. } | Pred::NullElement { .. } => 50,
         Pred::TextPair { .. } | Pred::TextIn { .. } => 200,
+        Pred::ArrayEqual { .. } | Pred::ArrayContains { .. } => 300,
+        Pred::JsonExists { .. } | Pred::JsonCompare { .. } | Pred::JsonIn { .. } => 350,
         Pred::TextLike { .. } => 400,
-        Pred::JsonExists { .. } | Pred::JsonCompare { .. } | Pred::JsonIn { .. } => 2_000,
-        Pred::JsonLike { .. } | Pred::JsonContains { .. } => 3_000,
+        Pred::JsonLike { .. } | Pred::JsonContains { .. } => 1_000,
+        Pred::TextRegex { .. } | Pred::JsonRegex { .. } => 5_000,
     }
 }
 
 /// What can be merged into one leaf.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
-    IntList(Slot),
-    TextList(Slot),
+    IntList(Place),
+    TextList(Place),
     JsonList(Path),
-    IntRange(Slot),
+    IntRange(Place),
+}
+
+/// Merges `other` into `kept` as they are read, when both are equalities or lists on one place and
+/// the connective makes one list of them; leaves both as they are otherwise.
+pub(crate) fn absorb(kept: &mut Tree, other: &mut Tree, all: bool) -> bool {
+    let (Tree::Leaf { not, pred: kept }, Tree::Leaf { not: also, pred }) = (kept, other) else {
+        return false;
+    };
+    if *not != all || *also != all || !same_list(kept, pred) {
+        return false;
+    }
+    let empty = Pred::IntIn { place: Place { slot: 0, index: None }, values: Vec::new() };
+    widen(kept, std::mem::replace(pred, empty));
+    true
+}
+
+fn same_list(kept: &Pred, other: &Pred) -> bool {
+    match (listed(kept), listed(other)) {
+        (Some(a), Some(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// The place of an equality or a list, and which kind of list it makes.
+fn listed(pred: &Pred) -> Option<(Place, u8, &[String])> {
+    let json = |path: &Path| Place { slot: path.field, index: None };
+    Some(match pred {
+        Pred::Ints { place, lo, hi } if lo == hi => (*place, 0, &[]),
+        Pred::IntIn { place, .. } => (*place, 0, &[]),
+        Pred::Text { place, op: Compare::Equal, .. } => (*place, 1, &[]),
+        Pred::TextIn { place, .. } => (*place, 1, &[]),
+        Pred::JsonCompare { path, op: Compare::Equal, .. } => (json(path), 2, &path.steps),
+        Pred::JsonIn { path, .. } => (json(path), 2, &path.steps),
+        _ => return None,
+    })
 }
 
 /// Merges the children of one node. Under `or`, `x == 1 or x in [2]` is one list; under `and`,
@@ -97,11 +142,11 @@ fn merge(children: Vec<Tree>, all: bool, not: bool) -> Vec<Tree> {
 
 fn key(pred: &Pred, all: bool, not: bool) -> Option<Key> {
     match pred {
-        Pred::Ints { field, lo, hi } if lo == hi && all == not => Some(Key::IntList(*field)),
-        Pred::IntIn { field, .. } if all == not => Some(Key::IntList(*field)),
-        Pred::Ints { field, .. } if all && !not => Some(Key::IntRange(*field)),
-        Pred::Text { field, op: Compare::Equal, .. } if all == not => Some(Key::TextList(*field)),
-        Pred::TextIn { field, .. } if all == not => Some(Key::TextList(*field)),
+        Pred::Ints { place, lo, hi } if lo == hi && all == not => Some(Key::IntList(*place)),
+        Pred::IntIn { place, .. } if all == not => Some(Key::IntList(*place)),
+        Pred::Ints { place, .. } if all && !not => Some(Key::IntRange(*place)),
+        Pred::Text { place, op: Compare::Equal, .. } if all == not => Some(Key::TextList(*place)),
+        Pred::TextIn { place, .. } if all == not => Some(Key::TextList(*place)),
         Pred::JsonCompare { path, op: Compare::Equal, .. } if all == not => {
             Some(Key::JsonList(path.clone()))
         }
@@ -119,16 +164,16 @@ fn narrow(kept: &mut Pred, other: Pred) {
 
 /// Widens an equality or a list by another of the same field.
 fn widen(kept: &mut Pred, other: Pred) {
-    if let Pred::Ints { field, lo, .. } = *kept {
-        *kept = Pred::IntIn { field, values: vec![lo] };
+    if let Pred::Ints { place, lo, .. } = *kept {
+        *kept = Pred::IntIn { place, values: vec![lo] };
     }
     match (&mut *kept, other) {
         (Pred::IntIn { values, .. }, Pred::Ints { lo, .. }) => values.push(lo),
         (Pred::IntIn { values, .. }, Pred::IntIn { values: more, .. }) => values.extend(more),
-        (Pred::Text { field, value, .. }, other) => {
+        (Pred::Text { place, value, .. }, other) => {
             let mut values = vec![std::mem::take(value)];
             texts(other, &mut values);
-            *kept = Pred::TextIn { field: *field, values };
+            *kept = Pred::TextIn { place: *place, values };
         }
         (Pred::TextIn { values, .. }, other) => texts(other, values),
         (Pred::JsonCompare { path, value, .. }, other) => {

@@ -2,7 +2,7 @@
 
 use millstream_catalog::model::DataType;
 
-use crate::plan::{Body, NumberOp, Pred, Slot};
+use crate::plan::{Body, NumberOp, Path, Place, Pred, Sample, Slot};
 
 /// A constant of the text or of a template.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,13 +27,35 @@ impl Literal {
     }
 }
 
-/// A field, or a place in a JSON field.
+/// A field, an element of an Array field, or a place in a JSON field.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Column {
-    pub(crate) slot: Slot,
+    pub(crate) place: Place,
+    /// The type of the values; of the element when the place has an index.
     pub(crate) data_type: DataType,
+    /// The type of the elements of a whole Array field.
+    pub(crate) element: Option<DataType>,
     /// Only for JSON.
     pub(crate) steps: Vec<String>,
+}
+
+impl Column {
+    /// The place in the JSON field.
+    pub(crate) fn path(self) -> Path {
+        Path { field: self.place.slot, steps: self.steps }
+    }
+
+    /// Whether this is a place in a JSON field, and not the whole of it.
+    pub(crate) fn is_json_place(&self) -> bool {
+        self.data_type == DataType::Json && !self.steps.is_empty()
+    }
+}
+
+/// One bracket behind a name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    Key(String),
+    Index(u64),
 }
 
 /// What a piece of text means.
@@ -42,8 +64,18 @@ pub(crate) enum Meaning {
     Literal(Literal),
     Column(Column),
     /// Arithmetic over at least one field.
-    Number(Vec<NumberOp>),
+    Number(Program),
     Predicate(Tree),
+    /// `random_sample(p)`, alone or behind a predicate.
+    Sample(Tree, f64),
+}
+
+/// A numeric expression in postfix order.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) ops: Vec<NumberOp>,
+    /// Whether its values may have a fraction, so that it is no operand of a bit operation.
+    pub(crate) fractional: bool,
 }
 
 /// A meaning and the bytes of the text that have it.
@@ -109,24 +141,29 @@ impl Tree {
         self
     }
 
-    /// Rows in both trees.
-    #[must_use]
-    pub(crate) fn and(self, other: Tree) -> Tree {
+    /// Every row.
+    pub(crate) fn everything() -> Tree {
+        Tree::All { not: false, children: Vec::new() }
+    }
+
+    /// Rows in both trees; and whether the right one became part of a list in the left one.
+    pub(crate) fn and(self, other: Tree) -> (Tree, bool) {
         let flat = |tree| match tree {
             Tree::All { not: false, children } => children,
             other => vec![other],
         };
-        Tree::All { not: false, children: joined(flat(self), flat(other)) }
+        let (children, merged) = joined(flat(self), flat(other), true);
+        (Tree::All { not: false, children }, merged)
     }
 
-    /// Rows in at least one of the trees.
-    #[must_use]
-    pub(crate) fn or(self, other: Tree) -> Tree {
+    /// Rows in at least one of the trees; and whether the right one became part of a list.
+    pub(crate) fn or(self, other: Tree) -> (Tree, bool) {
         let flat = |tree| match tree {
             Tree::Any { not: false, children } => children,
             other => vec![other],
         };
-        Tree::Any { not: false, children: joined(flat(self), flat(other)) }
+        let (children, merged) = joined(flat(self), flat(other), false);
+        (Tree::Any { not: false, children }, merged)
     }
 
     /// The plan of this tree over fields named by slot.
@@ -134,26 +171,34 @@ impl Tree {
         self,
         fields: Vec<millstream_catalog::model::FieldId>,
         pk: Option<Slot>,
+        sample: Option<Sample>,
     ) -> Body {
         let by_pk = pk.is_some_and(|pk| self.lists(pk));
         let mut nodes = Vec::new();
         crate::lower::lower(self, false, &mut nodes);
-        Body { fields, nodes, by_pk }
+        Body { fields, nodes, by_pk, sample }
     }
 
     /// Whether this is one list of values of a field.
     fn lists(&self, slot: Slot) -> bool {
         let Tree::Leaf { not: false, pred } = self else { return false };
-        match pred {
-            Pred::Ints { field, lo, hi } => *field == slot && lo == hi,
-            Pred::Text { field, op, .. } => *field == slot && *op == crate::plan::Compare::Equal,
-            Pred::IntIn { field, .. } | Pred::TextIn { field, .. } => *field == slot,
-            _ => false,
-        }
+        let place = match pred {
+            Pred::Ints { place, lo, hi } if lo == hi => place,
+            Pred::Text { place, op: crate::plan::Compare::Equal, .. } => place,
+            Pred::IntIn { place, .. } | Pred::TextIn { place, .. } => place,
+            _ => return false,
+        };
+        place.slot == slot
     }
 }
 
-fn joined(mut left: Vec<Tree>, mut right: Vec<Tree>) -> Vec<Tree> {
+/// The children of both; a long chain of equalities on one field never becomes more than one.
+fn joined(mut left: Vec<Tree>, mut right: Vec<Tree>, all: bool) -> (Vec<Tree>, bool) {
+    if let ([.., last], [only]) = (&mut left[..], &mut right[..])
+        && crate::lower::absorb(last, only, all)
+    {
+        return (left, true);
+    }
     left.append(&mut right);
-    left
+    (left, false)
 }

@@ -5,31 +5,14 @@ use millstream_catalog::model::{CollectionSchema, Fault};
 
 use crate::TemplateValue;
 use crate::arith;
-use crate::check::{Checker, unsupported};
+use crate::binding::{Power, arithmetic, power, relation};
+use crate::check::Checker;
 use crate::lexer::{Lexer, Spanned, compact};
-use crate::limits::NESTING_MAX;
+use crate::limits::{LIST_ITEMS_MAX, NESTING_MAX, PIECES_MAX};
 use crate::operand::{Literal, Meaning, Operand, Relation};
-use crate::plan::{Arithmetic, Body, Node, Plan};
+use crate::plan::{Body, Node, Plan, Sample};
+use crate::postfix::negate_last;
 use crate::token::{Symbol, Token, clip};
-
-/// How tightly operators bind, loosest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Power {
-    Or,
-    And,
-    BitOr,
-    BitXor,
-    BitAnd,
-    Equality,
-    Relation,
-    In,
-    Shift,
-    Sum,
-    Product,
-    Prefix,
-    Exponent,
-    Postfix,
-}
 
 /// An operator whose right side is still being read.
 enum Waiting {
@@ -46,6 +29,8 @@ pub(crate) struct Parser<'a> {
     pub(crate) nesting: usize,
     /// List items read so far.
     pub(crate) items: usize,
+    /// Predicates and operators read so far that are part of no list.
+    pieces: usize,
 }
 
 /// The plan of a whole text.
@@ -53,9 +38,11 @@ pub(crate) fn plan(
     text: &str,
     schema: &CollectionSchema,
     templates: &[(String, TemplateValue)],
+    seed: u64,
 ) -> Result<Plan, Fault> {
     if text.trim().is_empty() {
-        let body = Body { fields: Vec::new(), nodes: vec![Node::True], by_pk: false };
+        let nodes = vec![Node::True];
+        let body = Body { fields: Vec::new(), nodes, by_pk: false, sample: None };
         return Ok(Plan::new(body));
     }
     let refuse = |reason: String| {
@@ -63,11 +50,15 @@ pub(crate) fn plan(
     };
     let lexer = Lexer::new(text).map_err(refuse)?;
     let checker = Checker::new(text, schema);
-    let mut parser = Parser { lexer, checker, templates, nesting: 0, items: 0 };
+    let mut parser = Parser { lexer, checker, templates, nesting: 0, items: 0, pieces: 0 };
     let meaning = parser.whole().map_err(refuse)?;
     let (fields, pk) = parser.checker.finish();
     match meaning {
-        Meaning::Predicate(tree) => Ok(Plan::new(tree.into_body(fields, pk))),
+        Meaning::Predicate(tree) => Ok(Plan::new(tree.into_body(fields, pk, None))),
+        Meaning::Sample(tree, factor) => {
+            let sample = Sample { seed, below: (factor * TWO_64) as u64 };
+            Ok(Plan::new(tree.into_body(fields, pk, Some(sample))))
+        }
         other => {
             let name = crate::check::type_name(&other);
             let text = clip(text);
@@ -77,6 +68,9 @@ pub(crate) fn plan(
         }
     }
 }
+
+/// 2^64.
+const TWO_64: f64 = (1u128 << 64) as f64;
 
 impl<'a> Parser<'a> {
     fn whole(&mut self) -> Result<Meaning, String> {
@@ -201,12 +195,25 @@ impl<'a> Parser<'a> {
                     self.is_null(operands)?;
                 }
                 Some(Symbol::In | Symbol::Not) => {
+                    let not = self.lexer.take(Symbol::Not)?.is_some();
+                    if not && self.lexer.symbol()? == Some(Symbol::Like) {
+                        self.reduce(waiting, operands, Some(Power::Postfix))?;
+                        self.like(operands)?;
+                        negate_last(operands);
+                        continue;
+                    }
                     self.reduce(waiting, operands, Some(Power::In))?;
                     self.in_list(operands)?;
+                    if not {
+                        negate_last(operands);
+                    }
                 }
                 Some(symbol @ (Symbol::Matches | Symbol::NotMatches)) => {
-                    let name = if symbol == Symbol::Matches { "=~" } else { "!~" };
-                    return Err(unsupported("operator", name));
+                    self.reduce(waiting, operands, Some(Power::Postfix))?;
+                    self.regex(operands)?;
+                    if symbol == Symbol::NotMatches {
+                        negate_last(operands);
+                    }
                 }
                 _ => match symbol.and_then(|s| power(s).map(|power| (s, power))) {
                     Some((symbol, power)) => {
@@ -274,47 +281,98 @@ impl<'a> Parser<'a> {
         let end = inner.end;
         let meaning = match symbol {
             Symbol::Minus => arith::negate(inner.meaning)?,
-            Symbol::Plus => match inner.meaning {
-                number @ Meaning::Literal(Literal::Int(_) | Literal::Float(_)) => number,
-                _ => return Err("unexpected op: +".into()),
-            },
+            Symbol::Plus => arith::affirm(inner.meaning)?,
             Symbol::Exists => Meaning::Predicate(self.checker.exists(inner)?),
             Symbol::Not => match inner.meaning {
                 Meaning::Predicate(tree) => Meaning::Predicate(tree.negated()),
+                Meaning::Sample(..) => {
+                    return Err(
+                        "random sample expression cannot be used in unary expression".into()
+                    );
+                }
                 _ => return Err("not op can only be applied on boolean expression".into()),
             },
-            _ => return Err("unexpected op: ~".into()),
+            _ => arith::complement(inner.meaning)?,
         };
         Ok(operand(meaning, start, end))
     }
 
-    fn binary(&self, symbol: Symbol, left: Operand, right: Operand) -> Result<Operand, String> {
+    /// Counts one more predicate or operator.
+    pub(crate) fn count(&mut self) -> Result<(), String> {
+        self.pieces += 1;
+        if self.pieces > PIECES_MAX {
+            return Err(format!("expression has more than {PIECES_MAX} predicates and operators"));
+        }
+        Ok(())
+    }
+
+    fn binary(&mut self, symbol: Symbol, left: Operand, right: Operand) -> Result<Operand, String> {
         let (start, end) = (left.start, right.end);
+        let folds = matches!(left.meaning, Meaning::Literal(_))
+            && matches!(right.meaning, Meaning::Literal(_));
+        if !folds {
+            self.count()?;
+        }
         if let Some(relation) = relation(symbol) {
             return self.relate(relation, left, right);
         }
         let text = self.checker.text;
         let meaning = match symbol {
-            Symbol::And | Symbol::Or => {
-                let word = if symbol == Symbol::And { "and" } else { "or" };
-                let (Meaning::Predicate(a), Meaning::Predicate(b)) = (left.meaning, right.meaning)
-                else {
-                    return Err(format!("'{word}' can only be used between boolean expressions"));
-                };
-                Meaning::Predicate(if symbol == Symbol::And { a.and(b) } else { a.or(b) })
-            }
-            Symbol::Plus => arith::apply(Arithmetic::Add, left, right, text)?,
-            Symbol::Minus => arith::apply(Arithmetic::Subtract, left, right, text)?,
-            Symbol::Times => arith::apply(Arithmetic::Multiply, left, right, text)?,
-            Symbol::Divide => arith::apply(Arithmetic::Divide, left, right, text)?,
-            Symbol::Modulo => arith::apply(Arithmetic::Modulo, left, right, text)?,
-            Symbol::Power => arith::power(&left, &right, text)?,
+            Symbol::And | Symbol::Or => self.connect(symbol, left.meaning, right.meaning)?,
             other => {
-                let piece = compact(text, start, end);
-                return Err(format!("{} is not supported: {piece}", bit_name(other)));
+                let op = arithmetic(other).ok_or("an operator has no meaning between values")?;
+                arith::apply(op, left, right, text)?
             }
         };
         Ok(operand(meaning, start, end))
+    }
+
+    /// `left and right`, `left or right`.
+    fn connect(
+        &mut self,
+        symbol: Symbol,
+        left: Meaning,
+        right: Meaning,
+    ) -> Result<Meaning, String> {
+        let and = symbol == Symbol::And;
+        let (meaning, merged) = match (left, right) {
+            (Meaning::Predicate(a), Meaning::Predicate(b)) => {
+                let (tree, merged) = if and { a.and(b) } else { a.or(b) };
+                (Meaning::Predicate(tree), merged)
+            }
+            (Meaning::Sample(..), _) if and => {
+                return Err("random sample expression can only be the last expression in the \
+                            logical and expression"
+                    .into());
+            }
+            (Meaning::Predicate(a), Meaning::Sample(_, factor)) if and => {
+                (Meaning::Sample(a, factor), false)
+            }
+            (Meaning::Sample(..), _) | (_, Meaning::Sample(..)) if !and => {
+                return Err(
+                    "random sample expression cannot be used in logical or expression".into()
+                );
+            }
+            _ => {
+                let word = if and { "and" } else { "or" };
+                return Err(format!("'{word}' can only be used between boolean expressions"));
+            }
+        };
+        if merged {
+            // The comparison and the connective are one more item of a list now.
+            self.pieces = self.pieces.saturating_sub(2);
+            self.item_counted()?;
+        }
+        Ok(meaning)
+    }
+
+    /// Counts one more list item.
+    pub(crate) fn item_counted(&mut self) -> Result<(), String> {
+        self.items += 1;
+        if self.items > LIST_ITEMS_MAX {
+            return Err(format!("expression has more than {LIST_ITEMS_MAX} list items"));
+        }
+        Ok(())
     }
 
     /// A comparison, or the second half of a range `1 < x < 4`.
@@ -330,7 +388,7 @@ impl<'a> Parser<'a> {
             if relation.continues(first) {
                 let second = self.checker.compare(relation, middle, right)?;
                 if let (Meaning::Predicate(a), Meaning::Predicate(b)) = (left.meaning, second) {
-                    return Ok(operand(Meaning::Predicate(a.and(b)), start, end));
+                    return Ok(operand(Meaning::Predicate(a.and(b).0), start, end));
                 }
                 return Err(format!("invalid range: {}", compact(self.checker.text, start, end)));
             }
@@ -344,96 +402,8 @@ impl<'a> Parser<'a> {
         result.range = middle.map(|middle| Box::new((relation, middle)));
         Ok(result)
     }
-
-    fn like(&mut self, operands: &mut Vec<Operand>) -> Result<(), String> {
-        self.lexer.next()?;
-        let left = operands.pop().ok_or("'like' lacks its left side")?;
-        let next = self.lexer.next()?;
-        let pattern = match next.token {
-            Token::Text(pattern) => pattern.into_owned(),
-            Token::Symbol(Symbol::OpenBrace) => match self.template(next.start)?.meaning {
-                Meaning::Literal(Literal::Text(pattern)) => pattern,
-                _ => return Err(self.mismatched(&next, "StringLiteral")),
-            },
-            _ => return Err(self.mismatched(&next, "StringLiteral")),
-        };
-        let (start, end) = (left.start, next.end);
-        let tree = self.checker.like(left, pattern)?;
-        operands.push(operand(Meaning::Predicate(tree), start, end));
-        Ok(())
-    }
-
-    fn is_null(&mut self, operands: &mut Vec<Operand>) -> Result<(), String> {
-        self.lexer.next()?;
-        let left = operands.pop().ok_or("'is' lacks its left side")?;
-        let not = self.lexer.take(Symbol::Not)?.is_some();
-        let next = self.lexer.next()?;
-        if next.token != Token::Symbol(Symbol::Null) {
-            return Err(self.mismatched(&next, "NULL"));
-        }
-        let (start, end) = (left.start, next.end);
-        let tree = self.checker.is_null(left)?;
-        let tree = if not { tree.negated() } else { tree };
-        operands.push(operand(Meaning::Predicate(tree), start, end));
-        Ok(())
-    }
-
-    fn in_list(&mut self, operands: &mut Vec<Operand>) -> Result<(), String> {
-        let left = operands.pop().ok_or("'in' lacks its left side")?;
-        let not = self.lexer.take(Symbol::Not)?.is_some();
-        if self.lexer.take(Symbol::In)?.is_none() {
-            return Err(format!("invalid expression: {}", clip(self.checker.text)));
-        }
-        let list = self.primary()?;
-        let (start, end) = (left.start, list.end);
-        let tree = self.checker.in_list(left, list)?;
-        let tree = if not { tree.negated() } else { tree };
-        operands.push(operand(Meaning::Predicate(tree), start, end));
-        Ok(())
-    }
 }
 
 pub(crate) fn operand(meaning: Meaning, start: usize, end: usize) -> Operand {
     Operand { meaning, start, end, range: None }
-}
-
-fn power(symbol: Symbol) -> Option<Power> {
-    Some(match symbol {
-        Symbol::Or => Power::Or,
-        Symbol::And => Power::And,
-        Symbol::BitOr => Power::BitOr,
-        Symbol::BitXor => Power::BitXor,
-        Symbol::BitAnd => Power::BitAnd,
-        Symbol::Equal | Symbol::NotEqual => Power::Equality,
-        Symbol::Less | Symbol::LessEqual | Symbol::Greater | Symbol::GreaterEqual => {
-            Power::Relation
-        }
-        Symbol::ShiftLeft | Symbol::ShiftRight => Power::Shift,
-        Symbol::Plus | Symbol::Minus => Power::Sum,
-        Symbol::Times | Symbol::Divide | Symbol::Modulo => Power::Product,
-        Symbol::Power => Power::Exponent,
-        _ => return None,
-    })
-}
-
-fn relation(symbol: Symbol) -> Option<Relation> {
-    Some(match symbol {
-        Symbol::Equal => Relation::Equal,
-        Symbol::NotEqual => Relation::NotEqual,
-        Symbol::Less => Relation::Less,
-        Symbol::LessEqual => Relation::LessEqual,
-        Symbol::Greater => Relation::Greater,
-        Symbol::GreaterEqual => Relation::GreaterEqual,
-        _ => return None,
-    })
-}
-
-fn bit_name(symbol: Symbol) -> &'static str {
-    match symbol {
-        Symbol::BitAnd => "BitAnd",
-        Symbol::BitOr => "BitOr",
-        Symbol::BitXor => "BitXor",
-        Symbol::ShiftLeft => "ShiftLeft",
-        _ => "ShiftRight",
-    }
 }

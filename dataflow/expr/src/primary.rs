@@ -5,7 +5,7 @@ use crate::call::Function;
 use crate::check::unsupported;
 use crate::lexer::compact;
 use crate::limits::{LIST_ITEMS_MAX, NESTING_MAX};
-use crate::operand::{Literal, Meaning, Operand};
+use crate::operand::{Literal, Meaning, Operand, Step};
 use crate::parse::{Parser, operand};
 use crate::token::{Symbol, Token};
 
@@ -125,9 +125,9 @@ impl Parser<'_> {
         if self.lexer.symbol()? == Some(Symbol::Open) {
             let function = Function::named(name)?;
             self.lexer.next()?;
-            let (arguments, end) = self.arguments()?;
-            let tree = self.checker.call(function, arguments, name)?;
-            return Ok(operand(Meaning::Predicate(tree), start, end));
+            let (arguments, end) = self.arguments(function)?;
+            let meaning = self.checker.call(function, arguments, name)?;
+            return Ok(operand(meaning, start, end));
         }
         let timed = name.eq_ignore_ascii_case("interval") || name.eq_ignore_ascii_case("iso");
         if timed && matches!(self.lexer.peek()?.token, Token::Text(_)) {
@@ -137,8 +137,17 @@ impl Parser<'_> {
         while self.lexer.take(Symbol::OpenList)?.is_some() {
             let step = self.lexer.next()?;
             match step.token {
-                Token::Text(key) => steps.push(key.into_owned()),
-                Token::Int(index) => steps.push(index.to_string()),
+                Token::Text(key) if key.is_empty() => {
+                    return Err(format!("invalid identifier: {name}[\"\"]"));
+                }
+                Token::Text(key) => steps.push(Step::Key(key.into_owned())),
+                Token::Int(index) => steps.push(Step::Index(index)),
+                Token::Name(key) => {
+                    return Err(format!(
+                        "json key must be enclosed in double quotes or single quotes: \"{key}\", \
+                         and struct field access is not supported in filters"
+                    ));
+                }
                 _ => return Err(self.mismatched(&step, "{StringLiteral, DecimalConstant}")),
             }
             let close = self.lexer.next()?;
@@ -151,14 +160,20 @@ impl Parser<'_> {
         Ok(operand(Meaning::Column(column), start, end))
     }
 
-    fn arguments(&mut self) -> Result<(Vec<Operand>, usize), String> {
+    fn arguments(&mut self, function: Function) -> Result<(Vec<Operand>, usize), String> {
         self.nest()?;
         let mut arguments = Vec::new();
         loop {
+            if function == Function::TextMatch && arguments.len() == 2 {
+                let next = self.lexer.next()?;
+                if next.token != Token::Name("minimum_should_match") || !self.lexer.assign() {
+                    return Err(self.mismatched(&next, "minimum_should_match="));
+                }
+            }
             arguments.push(self.expression()?);
             let next = self.lexer.next()?;
             match next.token {
-                Token::Symbol(Symbol::Comma) => {}
+                Token::Symbol(Symbol::Comma) if arguments.len() < ARGUMENTS_MAX => {}
                 Token::Symbol(Symbol::Close) => {
                     self.nesting -= 1;
                     return Ok((arguments, next.end));
@@ -168,6 +183,9 @@ impl Parser<'_> {
         }
     }
 }
+
+/// Most arguments of any function, one more than a known one takes.
+const ARGUMENTS_MAX: usize = 4;
 
 fn int(v: u64) -> Result<i64, String> {
     i64::try_from(v).map_err(|_| format!("parsing \"{v}\": value out of range"))

@@ -1,4 +1,5 @@
-//! Comparing JSON values with constants: numbers by value, everything else only with its own type.
+//! Comparing JSON values and elements of arrays with constants: numbers by value,
+//! everything else only with its own type.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -6,19 +7,8 @@ use std::hash::{Hash, Hasher};
 use hashbrown::{Equivalent, HashMap};
 use serde_json::Value;
 
+use crate::json::Found;
 use crate::plan::{Compare, Scalar};
-
-/// A JSON value that is no container, or the text of one.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Found<'a> {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(std::borrow::Cow<'a, str>),
-    /// A list or an object, as JSON text.
-    Container(&'a [u8]),
-}
 
 /// 2^63.
 const TWO_63: f64 = (1u64 << 63) as f64;
@@ -37,7 +27,7 @@ enum KeyRef<'a> {
     Int(i64),
     /// Bits of a float that is no integer.
     Float(u64),
-    Text(&'a str),
+    Text(&'a [u8]),
 }
 
 fn number_key(v: f64) -> KeyRef<'static> {
@@ -55,7 +45,7 @@ impl Key {
     fn borrowed(&self) -> KeyRef<'_> {
         match self {
             Key::Plain(key) => *key,
-            Key::Text(text) => KeyRef::Text(text),
+            Key::Text(text) => KeyRef::Text(text.as_bytes()),
         }
     }
 }
@@ -92,7 +82,7 @@ impl ScalarSet {
                 Scalar::Text(v) => Key::Text(v.clone()),
                 Scalar::List(text) => {
                     let list = serde_json::from_str(text).unwrap_or(Value::Null);
-                    if !set.lists.iter().any(|(known, _)| same(known, &list)) {
+                    if !set.lists.iter().any(|(known, _)| equal(known, &list)) {
                         set.lists.push((list, next));
                         set.distinct += 1;
                     }
@@ -117,17 +107,14 @@ impl ScalarSet {
             Found::Int(v) => KeyRef::Int(*v),
             Found::Float(v) => number_key(*v),
             Found::Text(v) => KeyRef::Text(v),
-            Found::Container(text) => return self.find_list(text),
+            list @ Found::List(_) => return self.find_list(list),
+            Found::Object(_) => return None,
         };
         self.plain.get(&key).copied()
     }
 
-    fn find_list(&self, text: &[u8]) -> Option<usize> {
-        if self.lists.is_empty() {
-            return None;
-        }
-        let value: Value = serde_json::from_slice(text).ok()?;
-        self.lists.iter().find(|(known, _)| same(known, &value)).map(|&(_, number)| number)
+    fn find_list(&self, list: &Found<'_>) -> Option<usize> {
+        self.lists.iter().find(|(known, _)| same(list, known)).map(|&(_, number)| number)
     }
 }
 
@@ -139,11 +126,7 @@ pub(crate) fn holds(found: &Found<'_>, op: Compare, constant: &Scalar) -> bool {
         (Found::Float(a), Scalar::Int(b)) => mixed(*b, *a).map(Ordering::reverse),
         (Found::Float(a), Scalar::Float(b)) => a.partial_cmp(b),
         (Found::Bool(a), Scalar::Bool(b)) => Some(a.cmp(b)),
-        (Found::Text(a), Scalar::Text(b)) => Some(a.as_ref().cmp(b.as_str())),
-        (Found::Container(text), Scalar::List(list)) if op == Compare::Equal => {
-            let values = (serde_json::from_slice(text), serde_json::from_str(list));
-            return matches!(values, (Ok(a), Ok(b)) if same(&a, &b));
-        }
+        (Found::Text(a), Scalar::Text(b)) => Some(a.cmp(&b.as_bytes())),
         _ => None,
     };
     ordering.is_some_and(|ordering| op.accepts(ordering))
@@ -171,20 +154,38 @@ impl Compare {
     }
 }
 
-/// Whether two JSON values are equal, numbers by value.
-fn same(a: &Value, b: &Value) -> bool {
+/// Whether a value equals a constant, numbers by value. Looks no deeper than the constant is.
+fn same(found: &Found<'_>, constant: &Value) -> bool {
+    match (found, constant) {
+        (Found::Null, Value::Null) => true,
+        (Found::Bool(a), Value::Bool(b)) => a == b,
+        (Found::Text(a), Value::String(b)) => *a == b.as_bytes(),
+        (Found::Int(a), Value::Number(b)) => integer(b) == Some(*a),
+        (Found::Float(a), Value::Number(b)) => match b.as_i64() {
+            Some(b) => exact(*a) == Some(b),
+            None => b.as_f64() == Some(*a),
+        },
+        (Found::List(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(&a, b))
+        }
+        _ => false,
+    }
+}
+
+/// The integer that a number of JSON equals, if there is one.
+fn integer(number: &serde_json::Number) -> Option<i64> {
+    number.as_i64().or_else(|| number.as_f64().and_then(exact))
+}
+
+/// Whether two constants are equal, numbers by value.
+fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => a == b,
-            (Some(a), None) => b.as_f64().and_then(exact) == Some(a),
-            (None, Some(b)) => a.as_f64().and_then(exact) == Some(b),
+        (Value::Number(a), Value::Number(b)) => match (integer(a), integer(b)) {
             (None, None) => a.as_f64() == b.as_f64(),
+            (a, b) => a == b,
         },
         (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
         }
         (a, b) => a == b,
     }

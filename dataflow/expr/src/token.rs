@@ -69,6 +69,10 @@ enum Spelling<'a> {
     Float(&'a str),
     HexFloat(&'a str),
     Quoted(&'a str),
+    /// A text in which a backslash is a backslash.
+    Raw(&'a str),
+    /// A `$` that is no field.
+    Element,
     Word(&'a str),
     Symbol(Symbol),
 }
@@ -99,10 +103,14 @@ pub(crate) fn token<'a>(input: &mut &'a str) -> (usize, Result<Token<'a>, Failur
 fn spelling<'a>(input: &mut &'a str) -> ModalResult<Spelling<'a>> {
     dispatch! {peek(any);
         '0'..='9' | '.' => number,
+        'r' | 'R' => alt((raw, word.map(Spelling::Word))),
         '"' => |i: &mut &'a str| quoted('"', i),
         '\'' => |i: &mut &'a str| quoted('\'', i),
         'a'..='z' | 'A'..='Z' | '_' => word.map(Spelling::Word),
-        '$' => terminated("$meta", not(one_of(is_word))).map(Spelling::Word),
+        '$' => alt((
+            terminated("$meta", not(one_of(is_word))).map(Spelling::Word),
+            '$'.value(Spelling::Element),
+        )),
         _ => symbol.map(Spelling::Symbol),
     }
     .parse_next(input)
@@ -117,6 +125,12 @@ fn word<'a>(input: &mut &'a str) -> ModalResult<&'a str> {
 }
 
 fn number<'a>(input: &mut &'a str) -> ModalResult<Spelling<'a>> {
+    let plain = input.bytes().take_while(u8::is_ascii_digit).count();
+    let odd = |b: &u8| matches!(b, b'.' | b'e' | b'E' | b'x' | b'X' | b'b' | b'B');
+    if !input.starts_with(['0', '.']) && !input.as_bytes().get(plain).is_some_and(odd) {
+        // What nearly all numbers are, and lists have by the million.
+        return take(plain).map(Spelling::Decimal).parse_next(input);
+    }
     let exponent = |marks: [char; 2]| (one_of(marks), opt(one_of(['+', '-'])), digit1);
     let hex = alt(("0x", "0X"));
     let hex_float = (hex, take_while(0.., is_hex_or_point), exponent(['p', 'P'])).take();
@@ -146,6 +160,13 @@ fn quoted<'a>(quote: char, input: &mut &'a str) -> ModalResult<Spelling<'a>> {
         alt((take_while(1.., move |c: char| c != quote && c != '\\').void(), ('\\', any).void()));
     let body = repeat::<_, _, (), _, _>(0.., piece).take();
     (quote, body, quote).map(|(_, body, _)| Spelling::Quoted(body)).parse_next(input)
+}
+
+/// `r"text"`: everything up to the next such quote, as it is.
+fn raw<'a>(input: &mut &'a str) -> ModalResult<Spelling<'a>> {
+    let text = |quote: char| (quote, take_while(0.., move |c| c != quote), quote);
+    let text = alt((text('"'), text('\'')));
+    (one_of(['r', 'R']), text).map(|(_, (_, body, _))| Spelling::Raw(body)).parse_next(input)
 }
 
 fn symbol(input: &mut &str) -> ModalResult<Symbol> {
@@ -204,6 +225,10 @@ fn value(spelling: Spelling<'_>) -> Result<Token<'_>, String> {
         },
         Spelling::HexFloat(text) => Token::Float(hex_float(text)?),
         Spelling::Quoted(body) => Token::Text(unescape(body)?),
+        Spelling::Raw(body) => Token::Text(Cow::Borrowed(body)),
+        Spelling::Element => {
+            return Err("struct element access with $ is not supported in filters".into());
+        }
         Spelling::Word(word) => keyword(word),
         Spelling::Symbol(symbol) => Token::Symbol(symbol),
     })

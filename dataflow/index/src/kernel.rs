@@ -1,78 +1,29 @@
-//! The panel kernels: the one file of this crate with vector instructions and `unsafe`.
+//! The kernels: the one file of this crate with vector instructions and `unsafe`.
 //!
 //! A *panel* is 32 rows transposed: for each dimension, the 32 values side by side ([`Lanes`]).
 //! [`pack`] builds one; [`admit`] multiplies it with four or eight queries at a time, every
-//! accumulator staying in a register, and answers with one bit per pair. Each kernel exists for
-//! AVX-512, for AVX2 with FMA, and in plain Rust; the CPU decides at run time. The plain form is
-//! the twin that tests compare with, and the code of every other CPU.
+//! accumulator staying in a register, and answers with one bit per pair.
+//!
+//! The row kernels compare one query with rows of a narrower type as they lie: [`halves`],
+//! [`int8s`] and [`compare_bits`]. The result for a row depends on the query and the row alone.
+//!
+//! Each kernel exists for AVX-512, for AVX2 with FMA, and in plain Rust (`plain.rs`); the CPU
+//! decides at run time. The plain form is the twin that tests compare with, and the code of every
+//! other CPU.
 #![allow(unsafe_code)]
 
-use std::sync::LazyLock;
+mod plain;
+mod types;
 
-/// Rows of a panel.
-pub(crate) const PANEL_ROWS: usize = 32;
-
-/// One value of each row of a panel.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Lanes(pub(crate) [f32; PANEL_ROWS]);
-
-impl Lanes {
-    /// All zeros.
-    pub(crate) const ZERO: Lanes = Lanes([0.0; PANEL_ROWS]);
-}
-
-/// What [`pack`] sums up over the values of each row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowStat {
-    /// Nothing: zeros.
-    None,
-    /// Their magnitudes.
-    Magnitudes,
-    /// Their squares.
-    Squares,
-}
-
-/// The instruction sets the kernels are written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Isa {
-    /// AVX-512 F.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// AVX2 and FMA.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// Whatever the compiler makes of plain loops.
-    Plain,
-}
-
-/// The instruction sets this CPU has, best first.
-pub(crate) fn available() -> Vec<Isa> {
-    let mut isas = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            isas.push(Isa::Avx512);
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            isas.push(Isa::Avx2);
-        }
-    }
-    isas.push(Isa::Plain);
-    isas
-}
-
-/// The best instruction set of this CPU.
-pub(crate) fn isa() -> Isa {
-    static BEST: LazyLock<Isa> = LazyLock::new(|| available()[0]);
-    *BEST
-}
+#[cfg(test)]
+pub(crate) use types::available;
+pub(crate) use types::{BitOp, Isa, Lanes, PANEL_ROWS, RowStat, isa};
 
 /// Asks the CPU to load a row into its cache; changes nothing else.
 #[inline(always)]
-pub(crate) fn prefetch(row: &[f32]) {
+pub(crate) fn prefetch<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(16) {
+    for line in row.chunks(64 / size_of::<T>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch has no effect that a program can see, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
@@ -102,7 +53,7 @@ pub(crate) fn pack(
         // SAFETY: the variant is only made where the CPU has AVX2.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { x86::pack_avx2(rows, ahead, panel, stat) },
-        Isa::Plain => pack_plain(rows, panel, stat),
+        Isa::Plain => plain::pack(rows, panel, stat),
     }
 }
 
@@ -124,52 +75,79 @@ pub(crate) fn admit<const Q: usize>(
         // SAFETY: the variant is only made where the CPU has AVX2 and FMA.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { x86::admit_avx2(queries, panel, sizes, weight, limit) },
-        Isa::Plain => admit_plain(queries, panel, sizes, weight, limit),
+        Isa::Plain => plain::admit(queries, panel, sizes, weight, limit),
     }
 }
 
-/// [`pack`] in plain Rust.
-fn pack_plain(rows: &[&[f32]; PANEL_ROWS], panel: &mut [Lanes], stat: RowStat) -> Lanes {
-    let mut sums = Lanes::ZERO;
-    for (lane, row) in rows.iter().enumerate() {
-        for (column, &value) in panel.iter_mut().zip(*row) {
-            column.0[lane] = value;
-        }
+/// For each row the sum over its values of the products with the query's, or under `L2` of the
+/// squared differences, in f32.
+///
+/// The rows are Float16 vectors, or BFloat16 vectors if `BRAIN`; all are as long as the query.
+pub(crate) fn halves<'a, const BRAIN: bool, const L2: bool>(
+    isa: Isa,
+    query: &[f32],
+    rows: impl Iterator<Item = &'a [u16]>,
+    out: &mut [f32],
+) {
+    match isa {
+        // SAFETY: the variant is only made where the CPU has AVX-512 F, BW and VL.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { x86::halves_avx512::<BRAIN, L2>(query, rows, out) },
+        // SAFETY: the variant is only made where the CPU has AVX2, FMA and F16C.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { x86::halves_avx2::<BRAIN, L2>(query, rows, out) },
+        Isa::Plain => plain::halves::<BRAIN, L2>(query, rows, out),
     }
-    for column in panel {
-        for (sum, &value) in sums.0.iter_mut().zip(&column.0) {
-            *sum += match stat {
-                RowStat::None => 0.0,
-                RowStat::Magnitudes => value.abs(),
-                RowStat::Squares => value * value,
-            };
-        }
-    }
-    sums
 }
 
-/// [`admit`] in plain Rust.
-fn admit_plain<const Q: usize>(
-    queries: &[[f32; Q]],
-    panel: &[Lanes],
-    sizes: &Lanes,
-    weight: &[f32; Q],
-    limit: &[f32; Q],
-) -> [u32; Q] {
-    let mut admitted = [0; Q];
-    for (q, bits) in admitted.iter_mut().enumerate() {
-        let mut dots = [0.0; PANEL_ROWS];
-        for (query, column) in queries.iter().zip(panel) {
-            for (dot, &value) in dots.iter_mut().zip(&column.0) {
-                *dot += query[q] * value;
-            }
-        }
-        for (r, (dot, size)) in dots.iter().zip(&sizes.0).enumerate() {
-            let dropped = dot + weight[q] * size < limit[q];
-            *bits |= u32::from(!dropped) << r;
-        }
+/// For each row the sum of products with the query, or under `L2` of squared differences: exactly,
+/// for at most 32,768 dimensions and values of a query that fit in an `i8`.
+pub(crate) fn int8s<'a, const L2: bool>(
+    isa: Isa,
+    query: &[i16],
+    rows: impl Iterator<Item = &'a [i8]>,
+    out: &mut [i32],
+) {
+    match isa {
+        // SAFETY: the variant is only made where the CPU has AVX-512 F, BW and VL.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { x86::int8s_avx512::<L2>(query, rows, out) },
+        // SAFETY: the variant is only made where the CPU has AVX2.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { x86::int8s_avx2::<L2>(query, rows, out) },
+        Isa::Plain => plain::int8s::<L2>(query, rows, out),
     }
-    admitted
+}
+
+/// For each row what `op` says of its bits and the query's.
+pub(crate) fn compare_bits<'a>(
+    isa: Isa,
+    op: BitOp,
+    query: &[u8],
+    rows: impl Iterator<Item = &'a [u8]> + Clone,
+    out: &mut [f32],
+) {
+    match isa {
+        // SAFETY: asked for in front.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if types::has_vector_popcount() => unsafe {
+            x86::compare_bits_avx512(op, query, rows, out);
+        },
+        // SAFETY: the variants are only made where the CPU has POPCNT.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => unsafe { x86::compare_bits(op, query, rows, out) },
+        Isa::Plain => plain::compare_bits(op, query, rows, out),
+    }
+}
+
+/// The values of a Float16 vector, exactly.
+pub(crate) fn widen_half(isa: Isa, row: &[u16], out: &mut [f32]) {
+    match isa {
+        // SAFETY: the variants are only made where the CPU has AVX2 and F16C.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => unsafe { x86::widen_half(row, out) },
+        Isa::Plain => plain::widen_half(row, out),
+    }
 }
 
 /// The kernels for x86-64.
@@ -181,7 +159,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::array::from_fn;
 
-    use super::{Lanes, PANEL_ROWS, RowStat, prefetch};
+    use super::{BitOp, Lanes, PANEL_ROWS, RowStat, plain, prefetch};
 
     /// [`super::pack`]: 16 rows by 16 dimensions at a time, transposed in registers.
     #[target_feature(enable = "avx512f")]
@@ -398,6 +376,206 @@ mod x86 {
         let (low, high) = (&values[2 * half], &values[2 * half + 1]);
         // SAFETY: both point to eight values.
         unsafe { [_mm256_loadu_ps(low.as_ptr()), _mm256_loadu_ps(high.as_ptr())] }
+    }
+
+    /// [`super::halves`]: 32 values at a time, in two accumulators.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) fn halves_avx512<'a, const BRAIN: bool, const L2: bool>(
+        query: &[f32],
+        rows: impl Iterator<Item = &'a [u16]>,
+        out: &mut [f32],
+    ) {
+        let (query_parts, query_rest) = query.as_chunks::<32>();
+        for (row, out) in rows.zip(out) {
+            let (parts, rest) = row.as_chunks::<32>();
+            let mut sums = [_mm512_setzero_ps(); 2];
+            for (q, x) in query_parts.iter().zip(parts) {
+                for (half, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: both have 32 values, so 16 from `half * 16` on lie within them.
+                    let (q, x) = unsafe {
+                        (
+                            _mm512_loadu_ps(q.as_ptr().add(half * 16)),
+                            _mm256_loadu_si256(x.as_ptr().add(half * 16).cast()),
+                        )
+                    };
+                    *sum = term_512::<BRAIN, L2>(*sum, q, x);
+                }
+            }
+            for (sum, (q, x)) in sums.iter_mut().zip(query_rest.chunks(16).zip(rest.chunks(16))) {
+                let lanes = u16::MAX >> (16 - q.len().min(x.len()));
+                // SAFETY: the mask admits lanes that both slices have; the others are not read.
+                let (q, x) = unsafe {
+                    (
+                        _mm512_maskz_loadu_ps(lanes, q.as_ptr()),
+                        _mm256_maskz_loadu_epi16(lanes, x.as_ptr().cast()),
+                    )
+                };
+                *sum = term_512::<BRAIN, L2>(*sum, q, x);
+            }
+            *out = _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
+        }
+    }
+
+    /// Adds 16 products or squared differences to a sum.
+    #[target_feature(enable = "avx512f")]
+    fn term_512<const BRAIN: bool, const L2: bool>(sum: __m512, q: __m512, x: __m256i) -> __m512 {
+        let x = if BRAIN {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(x)))
+        } else {
+            _mm512_cvtph_ps(x)
+        };
+        if L2 {
+            let difference = _mm512_sub_ps(q, x);
+            _mm512_fmadd_ps(difference, difference, sum)
+        } else {
+            _mm512_fmadd_ps(q, x, sum)
+        }
+    }
+
+    /// [`super::halves`]: 16 values at a time, in two accumulators.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn halves_avx2<'a, const BRAIN: bool, const L2: bool>(
+        query: &[f32],
+        rows: impl Iterator<Item = &'a [u16]>,
+        out: &mut [f32],
+    ) {
+        let (query_parts, query_rest) = query.as_chunks::<16>();
+        for (row, out) in rows.zip(out) {
+            let (parts, rest) = row.as_chunks::<16>();
+            let mut sums = [_mm256_setzero_ps(); 2];
+            let mut add = |q: &[f32; 16], x: &[u16; 16]| {
+                for (half, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: both have 16 values, so 8 from `half * 8` on lie within them.
+                    let (q, x) = unsafe {
+                        (
+                            _mm256_loadu_ps(q.as_ptr().add(half * 8)),
+                            _mm_loadu_si128(x.as_ptr().add(half * 8).cast()),
+                        )
+                    };
+                    *sum = term_256::<BRAIN, L2>(*sum, q, x);
+                }
+            };
+            query_parts.iter().zip(parts).for_each(|(q, x)| add(q, x));
+            if !rest.is_empty() {
+                let (mut q, mut x) = ([0.0; 16], [0; 16]);
+                q[..query_rest.len()].copy_from_slice(query_rest);
+                x[..rest.len()].copy_from_slice(rest);
+                add(&q, &x);
+            }
+            let mut lanes = [0.0; 8];
+            // SAFETY: the array has eight values.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(sums[0], sums[1])) };
+            *out = lanes.iter().sum();
+        }
+    }
+
+    /// Adds eight products or squared differences to a sum.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn term_256<const BRAIN: bool, const L2: bool>(sum: __m256, q: __m256, x: __m128i) -> __m256 {
+        let x = if BRAIN {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(x)))
+        } else {
+            _mm256_cvtph_ps(x)
+        };
+        if L2 {
+            let difference = _mm256_sub_ps(q, x);
+            _mm256_fmadd_ps(difference, difference, sum)
+        } else {
+            _mm256_fmadd_ps(q, x, sum)
+        }
+    }
+
+    /// [`super::int8s`]: 32 values at a time, as 16-bit numbers.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) fn int8s_avx512<'a, const L2: bool>(
+        query: &[i16],
+        rows: impl Iterator<Item = &'a [i8]>,
+        out: &mut [i32],
+    ) {
+        let (query_parts, query_rest) = query.as_chunks::<32>();
+        for (row, out) in rows.zip(out) {
+            let (parts, rest) = row.as_chunks::<32>();
+            let mut sum = _mm512_setzero_si512();
+            for (q, x) in query_parts.iter().zip(parts) {
+                // SAFETY: both have 32 values.
+                let (q, x) = unsafe {
+                    (_mm512_loadu_epi16(q.as_ptr()), _mm256_loadu_si256(x.as_ptr().cast()))
+                };
+                sum = int8_term_512::<L2>(sum, q, x);
+            }
+            if !rest.is_empty() && !query_rest.is_empty() {
+                let lanes = u32::MAX >> (32 - query_rest.len().min(rest.len()));
+                // SAFETY: the mask admits lanes that both slices have; the others are not read.
+                let (q, x) = unsafe {
+                    (
+                        _mm512_maskz_loadu_epi16(lanes, query_rest.as_ptr()),
+                        _mm256_maskz_loadu_epi8(lanes, rest.as_ptr()),
+                    )
+                };
+                sum = int8_term_512::<L2>(sum, q, x);
+            }
+            *out = _mm512_reduce_add_epi32(sum);
+        }
+    }
+
+    /// Adds 32 products or squared differences to a sum.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn int8_term_512<const L2: bool>(sum: __m512i, q: __m512i, x: __m256i) -> __m512i {
+        let x = _mm512_cvtepi8_epi16(x);
+        let products = if L2 {
+            let difference = _mm512_sub_epi16(q, x);
+            _mm512_madd_epi16(difference, difference)
+        } else {
+            _mm512_madd_epi16(q, x)
+        };
+        _mm512_add_epi32(sum, products)
+    }
+
+    /// [`super::int8s`], as the compiler makes it of the plain form for AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn int8s_avx2<'a, const L2: bool>(
+        query: &[i16],
+        rows: impl Iterator<Item = &'a [i8]>,
+        out: &mut [i32],
+    ) {
+        plain::int8s::<L2>(query, rows, out);
+    }
+
+    /// [`super::compare_bits`], with the instruction that counts in a vector.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+    pub(super) fn compare_bits_avx512<'a>(
+        op: BitOp,
+        query: &[u8],
+        rows: impl Iterator<Item = &'a [u8]> + Clone,
+        out: &mut [f32],
+    ) {
+        plain::compare_bits(op, query, rows, out);
+    }
+
+    /// [`super::compare_bits`], with the instruction that counts in a word.
+    #[target_feature(enable = "avx2,popcnt")]
+    pub(super) fn compare_bits<'a>(
+        op: BitOp,
+        query: &[u8],
+        rows: impl Iterator<Item = &'a [u8]> + Clone,
+        out: &mut [f32],
+    ) {
+        plain::compare_bits(op, query, rows, out);
+    }
+
+    /// [`super::widen_half`]: eight values at a time.
+    #[target_feature(enable = "avx2,f16c")]
+    pub(super) fn widen_half(row: &[u16], out: &mut [f32]) {
+        let (parts, rest) = row.as_chunks::<8>();
+        let (out_parts, out_rest) = out.as_chunks_mut::<8>();
+        for (part, out) in parts.iter().zip(out_parts) {
+            // SAFETY: both have eight values.
+            unsafe {
+                let values = _mm256_cvtph_ps(_mm_loadu_si128(part.as_ptr().cast()));
+                _mm256_storeu_ps(out.as_mut_ptr(), values);
+            }
+        }
+        plain::widen_half(rest, out_rest);
     }
 }
 

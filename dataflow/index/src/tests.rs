@@ -1,5 +1,8 @@
 //! Scans against a naive model in f64.
 
+mod groups;
+mod typed;
+
 use std::cmp::Ordering;
 
 use millstream_catalog::model::Metric;
@@ -8,7 +11,7 @@ use proptest::sample::select;
 
 use crate::kernel::{Isa, available, isa};
 use crate::scan::scan_on;
-use crate::{Block, Hit, IndexError, MergedHit, Queries, TopK, inv_norms, merge, scan};
+use crate::{Block, Hit, IndexError, MergedHit, Queries, TopK, Vectors, inv_norms, merge, scan};
 
 /// Keys of rows for tie-breaking: a permutation that is not the row order.
 fn key(row: u32) -> u32 {
@@ -65,7 +68,7 @@ impl Case {
         for start in (0..self.row_count()).step_by(block_rows) {
             let end = (start + block_rows).min(self.row_count());
             let block = Block {
-                vectors: &self.rows[start * self.dim..end * self.dim],
+                vectors: Vectors::Float(&self.rows[start * self.dim..end * self.dim]),
                 inv_norms: &inv[start..end],
                 mask: self.mask.as_ref().map(|m| &m[start / 64..]),
                 first_row: start as u32,
@@ -97,6 +100,7 @@ fn model_score(metric: Metric, query: &[f32], row: &[f32]) -> (f64, f64) {
             // Values near the smallest f32 have few bits left.
             (if tiny { 0.0 } else { exact / norms }, unit + 1e-36 / norm(row).max(1e-40))
         }
+        other => panic!("{other:?} does not compare floats"),
     }
 }
 
@@ -106,9 +110,10 @@ fn check(case: &Case, query: &[f32], hits: &[Hit]) -> Result<(), TestCaseError> 
     let admitted: Vec<usize> = (0..case.row_count()).filter(|&r| case.admits(r)).collect();
     prop_assert_eq!(hits.len(), case.k.min(admitted.len()));
     for pair in hits.windows(2) {
-        let by_score = match case.metric {
-            Metric::L2 => pair[0].score.total_cmp(&pair[1].score),
-            Metric::Ip | Metric::Cosine => pair[1].score.total_cmp(&pair[0].score),
+        let by_score = if case.metric == Metric::L2 {
+            pair[0].score.total_cmp(&pair[1].score)
+        } else {
+            pair[1].score.total_cmp(&pair[0].score)
         };
         let order = by_score.then(by_key(pair[0].row, pair[1].row));
         prop_assert_eq!(order, Ordering::Less, "{:?} before {:?}", pair[0], pair[1]);
@@ -124,10 +129,7 @@ fn check(case: &Case, query: &[f32], hits: &[Hit]) -> Result<(), TestCaseError> 
     for &row in admitted.iter().filter(|&&r| !chosen.contains(&(r as u32))) {
         let (exact, error) = model_score(case.metric, query, case.row(row));
         let last = f64::from(last.score);
-        let nearer = match case.metric {
-            Metric::L2 => last - exact,
-            Metric::Ip | Metric::Cosine => exact - last,
-        };
+        let nearer = if case.metric == Metric::L2 { last - exact } else { exact - last };
         prop_assert!(nearer <= error * 2.0, "row {} ({}) missing, last {}", row, exact, last);
     }
     Ok(())
@@ -228,7 +230,7 @@ proptest! {
         let scan_rows = |start: usize, end: usize| {
             let mut out = vec![TopK::new(case.k, case.metric); nq];
             let block = Block {
-                vectors: &case.rows[start * case.dim..end * case.dim],
+                vectors: Vectors::Float(&case.rows[start * case.dim..end * case.dim]),
                 inv_norms: &inv[start..end],
                 mask: case.mask.as_ref().map(|m| &m[start / 64..]),
                 first_row: start as u32,
@@ -275,6 +277,7 @@ fn a_million_rows_of_equal_score_need_memory_for_k_rows() {
         let mut out = vec![TopK::new(10, Metric::L2); nq];
         for (block, vectors) in rows.chunks(100_000).enumerate() {
             let first_row = block as u32 * 100_000;
+            let vectors = Vectors::Float(vectors);
             let block = Block { vectors, inv_norms: &[], mask: None, first_row };
             scan(&queries, &block, &mut out, &by_key);
             assert!(out.iter().all(|top| top.buffered_rows_max() <= 64));
@@ -293,7 +296,8 @@ fn keys_are_compared_for_equal_scores_only() {
     let rows: Vec<f32> = (0..1000).map(|i| i as f32).collect();
     let queries = Queries::new(Metric::L2, 1, &[0.0; 5]).unwrap();
     let mut out = vec![TopK::new(10, Metric::L2); 5];
-    let block = Block { vectors: &rows, inv_norms: &[], mask: None, first_row: 7 };
+    let vectors = Vectors::Float(&rows);
+    let block = Block { vectors, inv_norms: &[], mask: None, first_row: 7 };
     let tie = |a: u32, b: u32| panic!("{a} and {b} have different scores");
     scan(&queries, &block, &mut out, &tie);
     let rows: Vec<u32> = out.remove(4).finish(&tie).iter().map(|h| h.row).collect();

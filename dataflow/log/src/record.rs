@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 4 | magic `MSRC` |
-//! | 4 | 1 | version, 1 |
+//! | 4 | 1 | version, 2 |
 //! | 5 | 1 | kind |
 //! | 6 | 2 | flags, 0 |
 //! | 8 | 8 | collection |
@@ -20,17 +20,20 @@
 //!
 //! A directory entry is field (8), type number (4), encoding (1), zeros (3), width (4), offset (4),
 //! length without padding (4), zeros (4). Encoding 0 is `rows · width` bytes; 1 is `rows + 1`
-//! offsets (`u32`, from 0), padded to 8, and then the bytes they cut; 2 is the blob, at most one.
+//! offsets (`u32`, from 0), padded to 8, and then the bytes they cut; 2 is the blob, at most one; 3
+//! is a validity: one byte a row, 1 for a value and 0 for null, right behind the values of its
+//! field. A field without one has no null.
 //!
 //! **Invariant.** A `Record` exists only after its bytes were checked: sections lie one after the
-//! other without gap or overlap, and offsets grow and end at the last byte. Reading one therefore
-//! cannot fail.
+//! other without gap or overlap, offsets grow and end at the last byte, a validity follows its
+//! values and is 0 or 1. Reading one therefore cannot fail.
 //!
 //! **Absent on purpose.** The timestamp and the request: they belong to the unit that carries the
 //! record, so that records are final, and their checksums computed, before the stamp is known.
 //! Whether VarChar bytes are UTF-8 is checked where they enter, in the gateway.
 
 mod builder;
+mod column;
 #[cfg(test)]
 mod tests;
 
@@ -38,11 +41,12 @@ use bytes::Bytes;
 use millstream_catalog::model::{CollectionId, DataType, FieldId, PartitionId};
 
 pub use builder::{BuildError, RecordBuilder};
+pub use column::{Column, ColumnData};
 
 use crate::le;
 
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"MSRC");
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 /// Bytes of a record's header.
 pub const HEADER_BYTES: usize = 48;
 pub(crate) const SECTION_BYTES: usize = 32;
@@ -54,6 +58,7 @@ pub const RECORD_BYTES_MAX: usize = 256 << 20;
 pub(crate) const FIXED: u8 = 0;
 pub(crate) const VAR: u8 = 1;
 pub(crate) const BLOB: u8 = 2;
+pub(crate) const VALIDITY: u8 = 3;
 
 /// Bytes of the log that are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +85,8 @@ pub enum Kind {
     Seal = 4,
     /// Changes the schema or ends rows; the blob says how.
     Ddl = 5,
+    /// An upsert whose rows carry only some columns: the newest live row of the key has the others.
+    Update = 6,
 }
 
 impl Kind {
@@ -90,77 +97,10 @@ impl Kind {
             3 => Kind::Upsert,
             4 => Kind::Seal,
             5 => Kind::Ddl,
+            6 => Kind::Update,
             _ => return None,
         })
     }
-}
-
-/// The values of one column, as slices of the record's own bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ColumnData {
-    /// `rows` values of `width` bytes each, one after the other, little-endian.
-    Fixed {
-        /// Bytes of one value.
-        width: usize,
-        /// `rows · width` bytes.
-        bytes: Bytes,
-    },
-    /// Values of different lengths.
-    Var {
-        /// `rows + 1` little-endian `u32`, from 0, never decreasing; the last is `bytes.len()`.
-        offsets: Bytes,
-        /// The values, one after the other.
-        bytes: Bytes,
-    },
-}
-
-impl ColumnData {
-    /// The bytes of the value of a row; empty when there is no such row.
-    pub fn value(&self, row: usize) -> &[u8] {
-        match self {
-            ColumnData::Fixed { width, bytes } => {
-                let start = row.saturating_mul(*width);
-                bytes.get(start..start.saturating_add(*width)).unwrap_or_default()
-            }
-            ColumnData::Var { offsets, bytes } => {
-                let at = row.saturating_mul(4);
-                if at.saturating_add(8) > offsets.len() {
-                    return &[];
-                }
-                let start = le::u32_at(offsets, at) as usize;
-                bytes.get(start..le::u32_at(offsets, at + 4) as usize).unwrap_or_default()
-            }
-        }
-    }
-
-    /// The values of a column of eight-byte integers; empty for any other column.
-    pub fn i64s(&self) -> impl Iterator<Item = i64> + '_ {
-        let bytes: &[u8] = match self {
-            ColumnData::Fixed { width: 8, bytes } => bytes,
-            _ => &[],
-        };
-        bytes.chunks_exact(8).map(|value| le::i64_at(value, 0))
-    }
-
-    /// The offsets of a column of different lengths; empty for one of fixed width.
-    pub fn offsets(&self) -> impl Iterator<Item = u32> + '_ {
-        let bytes: &[u8] = match self {
-            ColumnData::Var { offsets, .. } => offsets,
-            ColumnData::Fixed { .. } => &[],
-        };
-        bytes.chunks_exact(4).map(|value| le::u32_at(value, 0))
-    }
-}
-
-/// One column of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// The field.
-    pub field: FieldId,
-    /// Type of its values.
-    pub data_type: DataType,
-    /// The values.
-    pub data: ColumnData,
 }
 
 /// A checked view of a record over shared bytes. Cloning it copies no data.
@@ -223,6 +163,8 @@ impl Record {
         };
         let mut end = HEADER_BYTES;
         let mut blobs = 0;
+        // The values that the next section may be the validity of.
+        let mut values: Option<Section> = None;
         for index in 0..count {
             let section = self.section(index);
             if section.offset != end || directory.saturating_sub(end) < section.length {
@@ -233,8 +175,10 @@ impl Record {
                 FIXED => self.check_fixed(&section)?,
                 VAR => self.check_var(&section)?,
                 BLOB if blobs == 0 => blobs = 1,
+                VALIDITY => self.check_validity(&section, values.take())?,
                 other => return Corrupt::new(format!("section encoding {other} is not known")),
             }
+            values = matches!(section.encoding, FIXED | VAR).then_some(section);
         }
         if end != directory {
             return Corrupt::new("sections do not end at the directory");
@@ -267,6 +211,18 @@ impl Record {
         }
         if !sorted || last as usize != bytes {
             return Corrupt::new(format!("field {}: offsets are out of order", section.field));
+        }
+        Ok(())
+    }
+
+    fn check_validity(&self, section: &Section, values: Option<Section>) -> Result<(), Corrupt> {
+        let of = |v: &Section| (v.field, v.data_type) == (section.field, section.data_type);
+        if !values.as_ref().is_some_and(of) {
+            return Corrupt::new(format!("field {}: a validity without values", section.field));
+        }
+        let bytes = &self.bytes[section.offset..section.offset + section.length];
+        if bytes.len() != self.rows() as usize || !is_validity(bytes) {
+            return Corrupt::new(format!("field {}: no validity", section.field));
         }
         Ok(())
     }
@@ -323,15 +279,15 @@ impl Record {
     /// The columns in the order they were written, without copying.
     pub fn columns(&self) -> impl Iterator<Item = Column> + '_ {
         let count = usize::from(le::u16_at(&self.bytes, 34));
-        (0..count).filter_map(|index| self.column_of(&self.section(index)))
+        (0..count).filter_map(move |index| self.column_at(index, count))
     }
 
     /// The column of a field.
     pub fn column(&self, field: FieldId) -> Option<Column> {
         let count = usize::from(le::u16_at(&self.bytes, 34));
-        let mut sections = (0..count).map(|index| self.section(index));
-        let section = sections.find(|s| s.field == field.0 && s.encoding != BLOB)?;
-        self.column_of(&section)
+        let of = |s: Section| s.field == field.0 && matches!(s.encoding, FIXED | VAR);
+        let index = (0..count).find(|&index| of(self.section(index)))?;
+        self.column_at(index, count)
     }
 
     /// The payload of a ddl record or of a delete by plan.
@@ -341,7 +297,9 @@ impl Record {
         Some(self.bytes.slice(section.offset..section.offset + section.length))
     }
 
-    fn column_of(&self, section: &Section) -> Option<Column> {
+    /// The column whose values are a section, of `count`; `None` for sections of other kinds.
+    fn column_at(&self, index: usize, count: usize) -> Option<Column> {
+        let section = self.section(index);
         let (start, end) = (section.offset, section.offset + section.length);
         let data = match section.encoding {
             FIXED => {
@@ -357,13 +315,21 @@ impl Record {
             _ => return None,
         };
         let data_type = DataType::from_number(section.data_type)?;
-        Some(Column { field: FieldId(section.field), data_type, data })
+        let next = (index + 1 < count).then(|| self.section(index + 1));
+        let validity = next.filter(|next| next.encoding == VALIDITY);
+        let validity = validity.map(|v| self.bytes.slice(v.offset..v.offset + v.length));
+        Some(Column { field: FieldId(section.field), data_type, data, validity })
     }
 }
 
 fn data_type(section: &Section) -> Result<DataType, Corrupt> {
     DataType::from_number(section.data_type)
         .ok_or_else(|| Corrupt(format!("type {} is not known", section.data_type)))
+}
+
+/// Whether every byte is 0 or 1.
+pub(crate) fn is_validity(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |all, byte| all | byte) <= 1
 }
 
 /// Where the bytes of a column of different lengths begin in its section.

@@ -28,6 +28,8 @@ unsafe impl Plain for i8 {}
 // SAFETY: as above.
 unsafe impl Plain for i16 {}
 // SAFETY: as above.
+unsafe impl Plain for u16 {}
+// SAFETY: as above.
 unsafe impl Plain for i32 {}
 // SAFETY: as above.
 unsafe impl Plain for i64 {}
@@ -157,6 +159,13 @@ impl<T: Plain> Reader<T> {
         // written again; `data` is aligned, also when dangling for a length of zero.
         unsafe { slice::from_raw_parts(self.0.data.as_ptr(), len) }
     }
+
+    /// Everything that was published, as little-endian bytes aligned like the values.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        let values = self.as_slice();
+        // SAFETY: a `&[T]` is readable as its bytes; `Plain` has no padding.
+        unsafe { slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +188,8 @@ mod tests {
                     twin.extend(batch);
                 }
                 prop_assert_eq!(reader.as_slice(), &twin[..]);
+                let bytes: Vec<u8> = twin.iter().flat_map(|v| v.to_le_bytes()).collect();
+                prop_assert_eq!(reader.as_bytes(), &bytes[..]);
                 prop_assert_eq!(writer.room(), capacity - twin.len());
             }
         }

@@ -1,145 +1,15 @@
-//! Columns of a chunk: one buffer for values of fixed width, two for values of varying length.
+//! Columns of a chunk: one buffer for values of fixed width, two for values of different lengths,
+//! and one for which rows have a value, made when the first null comes.
 
-use millstream_catalog::model::{CollectionSchema, DataType, FieldId};
-use thiserror::Error;
+use std::sync::OnceLock;
 
-use crate::chunk::{Reader, Writer, buffer};
+use millstream_catalog::model::DataType;
 
-/// Computes `1 / |x|` of each row of `[rows, dim]` vectors into `rows` values.
-pub type NormFn = fn(usize, &[f32], &mut [f32]);
+use crate::chunk::{Plain, Reader, Writer, buffer};
+use crate::input::{ColumnInput, Input};
+use crate::spec::{ColumnSpec, NormFn};
 
-/// A schema that growing segments cannot hold.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum SpecError {
-    /// No field is the primary key, or its type is neither Int64 nor VarChar.
-    #[error("the schema has no Int64 or VarChar primary key")]
-    NoPrimaryKey,
-    /// A field has a type that has no column form.
-    #[error("field {field} of type {data_type:?} cannot be stored")]
-    Unsupported {
-        /// The field.
-        field: FieldId,
-        /// Its type.
-        data_type: DataType,
-    },
-}
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ColumnSpec {
-    /// The field.
-    pub field: FieldId,
-    /// Its type.
-    pub data_type: DataType,
-    /// Dimension of a vector field, otherwise 0.
-    pub dim: usize,
-}
-
-impl ColumnSpec {
-    /// The columns of a schema, in its order, and the place of the primary key among them.
-    ///
-    /// # Errors
-    /// [`SpecError`] when a field has no column form or there is no usable primary key.
-    pub fn of_schema(schema: &CollectionSchema) -> Result<(Vec<ColumnSpec>, usize), SpecError> {
-        let mut specs = Vec::with_capacity(schema.fields.len());
-        for field in &schema.fields {
-            if field.width().is_none() && !field.data_type.is_variable() {
-                let data_type = field.data_type;
-                return Err(SpecError::Unsupported { field: field.id, data_type });
-            }
-            let (data_type, dim) = (field.data_type, field.dim as usize);
-            specs.push(ColumnSpec { field: field.id, data_type, dim });
-        }
-        let pk = schema.fields.iter().position(|f| f.is_primary).ok_or(SpecError::NoPrimaryKey)?;
-        match specs[pk].data_type {
-            DataType::Int64 | DataType::VarChar => Ok((specs, pk)),
-            _ => Err(SpecError::NoPrimaryKey),
-        }
-    }
-
-    /// Bytes of one value in the buffers of fixed width; offsets count for text.
-    pub(crate) fn width(&self) -> usize {
-        match self.data_type {
-            DataType::FloatVector => self.dim * 4 + 4,
-            other => other.scalar_width().unwrap_or(4),
-        }
-    }
-}
-
-/// Values to append to one column.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// Little-endian values of fixed width, one after the other.
-    Fixed(&'a [u8]),
-    /// Values of varying length.
-    Var {
-        /// `rows + 1` little-endian u32 offsets into `bytes`, from 0, not decreasing.
-        offsets: &'a [u8],
-        /// All values, one after the other.
-        bytes: &'a [u8],
-    },
-}
-
-impl<'a> Input<'a> {
-    /// The `i`-th offset of a `Var`; 0 beyond its end.
-    fn offset(offsets: &[u8], i: usize) -> usize {
-        let at = offsets.get(i * 4..i * 4 + 4).and_then(|b| <[u8; 4]>::try_from(b).ok());
-        at.map_or(0, |b| u32::from_le_bytes(b) as usize)
-    }
-
-    /// The bytes of row `i` of a `Var` column; empty beyond its end.
-    pub(crate) fn text(&self, i: usize) -> &'a [u8] {
-        match *self {
-            Input::Fixed(_) => &[],
-            Input::Var { offsets, bytes } => bytes
-                .get(Self::offset(offsets, i)..Self::offset(offsets, i + 1))
-                .unwrap_or_default(),
-        }
-    }
-
-    /// The value of row `i` of an Int64 column; 0 beyond its end.
-    pub(crate) fn int(&self, i: usize) -> i64 {
-        match *self {
-            Input::Fixed(bytes) => bytes
-                .get(i * 8..i * 8 + 8)
-                .and_then(|b| <[u8; 8]>::try_from(b).ok())
-                .map_or(0, i64::from_le_bytes),
-            Input::Var { .. } => 0,
-        }
-    }
-
-    /// Whether this holds exactly `rows` values that a column of `spec` can take.
-    pub(crate) fn fits(&self, spec: &ColumnSpec, rows: usize) -> bool {
-        match *self {
-            Input::Fixed(bytes) => {
-                let width = match spec.data_type {
-                    DataType::FloatVector => Some(spec.dim * 4),
-                    other => other.scalar_width(),
-                };
-                width.is_some_and(|w| bytes.len() == rows * w)
-            }
-            Input::Var { offsets, bytes } => {
-                spec.data_type.is_variable()
-                    && offsets.len() == (rows + 1) * 4
-                    && Self::offset(offsets, 0) == 0
-                    && Self::offset(offsets, rows) == bytes.len()
-                    && (0..rows).all(|i| Self::offset(offsets, i) <= Self::offset(offsets, i + 1))
-            }
-        }
-    }
-
-    /// Bytes of rows `from..to` of a `Var`; 0 for a `Fixed`.
-    pub(crate) fn var_bytes(&self, from: usize, to: usize) -> usize {
-        match *self {
-            Input::Fixed(_) => 0,
-            Input::Var { offsets, .. } => {
-                Self::offset(offsets, to).saturating_sub(Self::offset(offsets, from))
-            }
-        }
-    }
-}
-
-/// The published values of a column.
+/// The published values of a column. A null row holds zero, or an empty value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ColumnSlice<'a> {
     /// 0 or 1 a row.
@@ -156,7 +26,8 @@ pub enum ColumnSlice<'a> {
     Float(&'a [f32]),
     /// Double.
     Double(&'a [f64]),
-    /// VarChar or JSON: row `i` is `bytes[offsets[i]..offsets[i + 1]]`; `rows + 1` offsets.
+    /// VarChar, JSON, Array or sparse vectors: row `i` is `bytes[offsets[i]..offsets[i + 1]]`;
+    /// `rows + 1` offsets.
     Var {
         /// Offsets.
         offsets: &'a [u32],
@@ -170,9 +41,52 @@ pub enum ColumnSlice<'a> {
         /// Inverse norms; 0 for a zero vector.
         inv_norms: &'a [f32],
     },
+    /// Float16 vectors, row-major `[rows, dim]`.
+    Half {
+        /// Components, as the bits of IEEE half precision.
+        data: &'a [u16],
+        /// Inverse norms; 0 for a zero vector.
+        inv_norms: &'a [f32],
+    },
+    /// BFloat16 vectors, row-major `[rows, dim]`.
+    BHalf {
+        /// Components, as the upper halves of f32.
+        data: &'a [u16],
+        /// Inverse norms; 0 for a zero vector.
+        inv_norms: &'a [f32],
+    },
+    /// Int8 vectors, row-major `[rows, dim]`.
+    Int8s {
+        /// Components.
+        data: &'a [i8],
+        /// Inverse norms; 0 for a zero vector.
+        inv_norms: &'a [f32],
+    },
+    /// Binary vectors, row-major `[rows, dim / 8]`.
+    Binary {
+        /// Eight components a byte, the first in the highest bit.
+        data: &'a [u8],
+    },
 }
 
-pub(crate) enum ColumnWriter {
+/// The writer's end of dense vectors.
+pub(crate) struct DenseWriter<T: Plain> {
+    data: Writer<T>,
+    inv_norms: Writer<f32>,
+    /// The writer's own view of what it wrote: norms are computed from aligned memory.
+    reader: Reader<T>,
+    data_type: DataType,
+    dim: usize,
+}
+
+/// The readers' end of dense vectors.
+pub(crate) struct DenseReader<T: Plain> {
+    data: Reader<T>,
+    inv_norms: Reader<f32>,
+    dim: usize,
+}
+
+enum Values {
     U8(Writer<u8>),
     I8(Writer<i8>),
     I16(Writer<i16>),
@@ -181,10 +95,13 @@ pub(crate) enum ColumnWriter {
     F32(Writer<f32>),
     F64(Writer<f64>),
     Var { offsets: Writer<u32>, bytes: Writer<u8> },
-    Vector { data: Writer<f32>, inv_norms: Writer<f32>, reader: Reader<f32>, dim: usize },
+    Vector(DenseWriter<f32>),
+    Half(DenseWriter<u16>),
+    Int8s(DenseWriter<i8>),
+    Binary { data: Writer<u8>, width: usize },
 }
 
-pub(crate) enum ColumnReader {
+enum Slices {
     U8(Reader<u8>),
     I8(Reader<i8>),
     I16(Reader<i16>),
@@ -193,19 +110,63 @@ pub(crate) enum ColumnReader {
     F32(Reader<f32>),
     F64(Reader<f64>),
     Var { offsets: Reader<u32>, bytes: Reader<u8> },
-    Vector { data: Reader<f32>, inv_norms: Reader<f32>, dim: usize },
+    Vector(DenseReader<f32>),
+    Half(DenseReader<u16>),
+    BHalf(DenseReader<u16>),
+    Int8s(DenseReader<i8>),
+    Binary { data: Reader<u8>, width: usize },
 }
 
-/// Makes the two ends of a column for `rows` rows and, of text, `var_bytes` bytes.
+/// The writer's end of a column.
+pub(crate) struct ColumnWriter {
+    values: Values,
+    /// There is one as soon as a row of the chunk is null.
+    validity: Option<Writer<u8>>,
+    rows: usize,
+}
+
+/// The readers' end of a column.
+pub(crate) struct ColumnReader {
+    values: Slices,
+    /// Set before the first row that is null is published.
+    validity: OnceLock<Reader<u8>>,
+}
+
+fn dense<T: Plain>(spec: &ColumnSpec, rows: usize) -> (DenseWriter<T>, DenseReader<T>) {
+    let (data_type, dim) = (spec.data_type, spec.dim);
+    let (data, data_reader) = buffer(rows * dim);
+    let (inv_norms, norms_reader) = buffer(rows);
+    let reader = data_reader.clone();
+    (
+        DenseWriter { data, inv_norms, reader, data_type, dim },
+        DenseReader { data: data_reader, inv_norms: norms_reader, dim },
+    )
+}
+
+/// Makes the two ends of a column for `rows` rows and, of different lengths, `var_bytes` bytes.
 pub(crate) fn column(
     spec: &ColumnSpec,
     rows: usize,
     var_bytes: usize,
 ) -> (ColumnWriter, ColumnReader) {
+    let (writer, reader) = values(spec, rows, var_bytes);
+    (
+        ColumnWriter { values: writer, validity: None, rows },
+        ColumnReader { values: reader, validity: OnceLock::new() },
+    )
+}
+
+fn values(spec: &ColumnSpec, rows: usize, var_bytes: usize) -> (Values, Slices) {
     macro_rules! plain {
         ($variant:ident) => {{
             let (writer, reader) = buffer(rows);
-            (ColumnWriter::$variant(writer), ColumnReader::$variant(reader))
+            (Values::$variant(writer), Slices::$variant(reader))
+        }};
+    }
+    macro_rules! dense {
+        ($writer:ident, $reader:ident) => {{
+            let (writer, reader) = dense(spec, rows);
+            (Values::$writer(writer), Slices::$reader(reader))
         }};
     }
     match spec.data_type {
@@ -216,73 +177,111 @@ pub(crate) fn column(
         DataType::Int64 => plain!(I64),
         DataType::Float => plain!(F32),
         DataType::Double => plain!(F64),
-        DataType::FloatVector => {
-            let dim = spec.dim;
-            let (data, data_reader) = buffer(rows * dim);
-            let (inv_norms, norms_reader) = buffer(rows);
-            let reader = data_reader.clone();
-            (
-                ColumnWriter::Vector { data, inv_norms, reader, dim },
-                ColumnReader::Vector { data: data_reader, inv_norms: norms_reader, dim },
-            )
+        DataType::FloatVector => dense!(Vector, Vector),
+        DataType::Float16Vector => dense!(Half, Half),
+        DataType::BFloat16Vector => dense!(Half, BHalf),
+        DataType::Int8Vector => dense!(Int8s, Int8s),
+        DataType::BinaryVector => {
+            let width = spec.dim.div_ceil(8);
+            let (data, reader) = buffer(rows * width);
+            (Values::Binary { data, width }, Slices::Binary { data: reader, width })
         }
-        _ => {
+        DataType::VarChar | DataType::Array | DataType::Json | DataType::SparseFloatVector => {
             let (mut offsets, offsets_reader) = buffer(rows + 1);
             let started = offsets.push(&[0]);
             debug_assert!(started, "a column has room for its first offset");
             let (bytes, bytes_reader) = buffer(var_bytes);
             (
-                ColumnWriter::Var { offsets, bytes },
-                ColumnReader::Var { offsets: offsets_reader, bytes: bytes_reader },
+                Values::Var { offsets, bytes },
+                Slices::Var { offsets: offsets_reader, bytes: bytes_reader },
             )
         }
     }
 }
 
 impl ColumnWriter {
-    /// Bytes of text that still fit; unbounded for columns of fixed width.
+    /// Bytes of different lengths that still fit; unbounded for columns of fixed width.
     pub(crate) fn var_room(&self) -> usize {
-        match self {
-            ColumnWriter::Var { bytes, .. } => bytes.room(),
+        match &self.values {
+            Values::Var { bytes, .. } => bytes.room(),
             _ => usize::MAX,
         }
     }
 
-    /// Appends rows `from..to` of `input`, which fits by construction of the chunk.
+    /// Appends rows `from..to` of `input`, which fits by construction of the chunk, behind the
+    /// `before` rows that are there. `reader` is the other end.
     pub(crate) fn append(
         &mut self,
-        input: &Input<'_>,
-        from: usize,
-        to: usize,
+        reader: &ColumnReader,
+        input: &ColumnInput<'_>,
+        (from, to): (usize, usize),
+        before: usize,
         norms: NormFn,
     ) -> bool {
+        self.append_validity(reader, input.nulls(from, to), before, to - from)
+            && self.append_values(&input.values, from, to, norms)
+    }
+
+    /// Costs nothing in a chunk without nulls.
+    fn append_validity(
+        &mut self,
+        reader: &ColumnReader,
+        nulls: Option<&[u8]>,
+        before: usize,
+        count: usize,
+    ) -> bool {
+        if self.validity.is_none() && nulls.is_none() {
+            return true;
+        }
+        let capacity = self.rows;
+        let writer = self.validity.get_or_insert_with(|| {
+            let (mut writer, validity) = buffer(capacity);
+            let pushed = writer.push(&vec![1; before]);
+            let set = reader.validity.set(validity);
+            debug_assert!(pushed && set.is_ok(), "the first null of a chunk makes its validity");
+            writer
+        });
+        match nulls {
+            Some(valid) => writer.push(valid),
+            None => writer.push(&vec![1; count]),
+        }
+    }
+
+    fn append_values(&mut self, input: &Input<'_>, from: usize, to: usize, norms: NormFn) -> bool {
         let part = |width: usize| match *input {
             Input::Fixed(bytes) => bytes.get(from * width..to * width).unwrap_or_default(),
             Input::Var { .. } => &[],
         };
-        match self {
-            ColumnWriter::U8(w) => w.push_bytes(part(1)),
-            ColumnWriter::I8(w) => w.push_bytes(part(1)),
-            ColumnWriter::I16(w) => w.push_bytes(part(2)),
-            ColumnWriter::I32(w) => w.push_bytes(part(4)),
-            ColumnWriter::I64(w) => w.push_bytes(part(8)),
-            ColumnWriter::F32(w) => w.push_bytes(part(4)),
-            ColumnWriter::F64(w) => w.push_bytes(part(8)),
-            ColumnWriter::Vector { data, inv_norms, reader, dim } => {
-                let before = data.len();
-                if !data.push_bytes(part(*dim * 4)) {
-                    return false;
-                }
-                let mut values = vec![0.0; to - from];
-                norms(*dim, &reader.as_slice()[before..], &mut values);
-                inv_norms.push(&values)
-            }
-            ColumnWriter::Var { offsets, bytes } => append_text(offsets, bytes, input, from, to),
+        match &mut self.values {
+            Values::U8(w) => w.push_bytes(part(1)),
+            Values::I8(w) => w.push_bytes(part(1)),
+            Values::I16(w) => w.push_bytes(part(2)),
+            Values::I32(w) => w.push_bytes(part(4)),
+            Values::I64(w) => w.push_bytes(part(8)),
+            Values::F32(w) => w.push_bytes(part(4)),
+            Values::F64(w) => w.push_bytes(part(8)),
+            Values::Vector(w) => w.append(part(w.dim * 4), to - from, norms),
+            Values::Half(w) => w.append(part(w.dim * 2), to - from, norms),
+            Values::Int8s(w) => w.append(part(w.dim), to - from, norms),
+            Values::Binary { data, width } => data.push_bytes(part(*width)),
+            Values::Var { offsets, bytes } => append_var(offsets, bytes, input, from, to),
         }
     }
 }
 
-fn append_text(
+impl<T: Plain> DenseWriter<T> {
+    fn append(&mut self, vectors: &[u8], rows: usize, norms: NormFn) -> bool {
+        let before = self.data.len() * size_of::<T>();
+        if !self.data.push_bytes(vectors) {
+            return false;
+        }
+        let mut values = vec![0.0; rows];
+        norms(self.data_type, self.dim, &self.reader.as_bytes()[before..], &mut values);
+        self.inv_norms.push(&values)
+    }
+}
+
+fn append_var(
     offsets: &mut Writer<u32>,
     bytes: &mut Writer<u8>,
     input: &Input<'_>,
@@ -302,24 +301,80 @@ fn append_text(
     })
 }
 
+impl<T: Plain> DenseReader<T> {
+    fn slices(&self, rows: usize) -> (&[T], &[f32]) {
+        (&self.data.as_slice()[..rows * self.dim], &self.inv_norms.as_slice()[..rows])
+    }
+}
+
 impl ColumnReader {
     /// The first `rows` values, all of them published.
     pub(crate) fn slice(&self, rows: usize) -> ColumnSlice<'_> {
-        match self {
-            ColumnReader::U8(r) => ColumnSlice::Bool(&r.as_slice()[..rows]),
-            ColumnReader::I8(r) => ColumnSlice::Int8(&r.as_slice()[..rows]),
-            ColumnReader::I16(r) => ColumnSlice::Int16(&r.as_slice()[..rows]),
-            ColumnReader::I32(r) => ColumnSlice::Int32(&r.as_slice()[..rows]),
-            ColumnReader::I64(r) => ColumnSlice::Int64(&r.as_slice()[..rows]),
-            ColumnReader::F32(r) => ColumnSlice::Float(&r.as_slice()[..rows]),
-            ColumnReader::F64(r) => ColumnSlice::Double(&r.as_slice()[..rows]),
-            ColumnReader::Var { offsets, bytes } => {
+        match &self.values {
+            Slices::U8(r) => ColumnSlice::Bool(&r.as_slice()[..rows]),
+            Slices::I8(r) => ColumnSlice::Int8(&r.as_slice()[..rows]),
+            Slices::I16(r) => ColumnSlice::Int16(&r.as_slice()[..rows]),
+            Slices::I32(r) => ColumnSlice::Int32(&r.as_slice()[..rows]),
+            Slices::I64(r) => ColumnSlice::Int64(&r.as_slice()[..rows]),
+            Slices::F32(r) => ColumnSlice::Float(&r.as_slice()[..rows]),
+            Slices::F64(r) => ColumnSlice::Double(&r.as_slice()[..rows]),
+            Slices::Var { offsets, bytes } => {
                 ColumnSlice::Var { offsets: &offsets.as_slice()[..=rows], bytes: bytes.as_slice() }
             }
-            ColumnReader::Vector { data, inv_norms, dim } => ColumnSlice::Vector {
-                data: &data.as_slice()[..rows * dim],
-                inv_norms: &inv_norms.as_slice()[..rows],
-            },
+            Slices::Vector(r) => {
+                let (data, inv_norms) = r.slices(rows);
+                ColumnSlice::Vector { data, inv_norms }
+            }
+            Slices::Half(r) => {
+                let (data, inv_norms) = r.slices(rows);
+                ColumnSlice::Half { data, inv_norms }
+            }
+            Slices::BHalf(r) => {
+                let (data, inv_norms) = r.slices(rows);
+                ColumnSlice::BHalf { data, inv_norms }
+            }
+            Slices::Int8s(r) => {
+                let (data, inv_norms) = r.slices(rows);
+                ColumnSlice::Int8s { data, inv_norms }
+            }
+            Slices::Binary { data, width } => {
+                ColumnSlice::Binary { data: &data.as_slice()[..rows * width] }
+            }
         }
+    }
+
+    /// Which of the first `rows` rows have a value; `None` when all have.
+    pub(crate) fn validity(&self, rows: usize) -> Option<&[u8]> {
+        self.validity.get().map(|validity| &validity.as_slice()[..rows])
+    }
+
+    /// The value of a published row as a batch has it.
+    pub(crate) fn value(&self, row: usize) -> &[u8] {
+        fn of<T: Plain>(reader: &Reader<T>, row: usize, count: usize) -> &[u8] {
+            let width = count * size_of::<T>();
+            &reader.as_bytes()[row * width..(row + 1) * width]
+        }
+        match &self.values {
+            Slices::U8(r) => of(r, row, 1),
+            Slices::I8(r) => of(r, row, 1),
+            Slices::I16(r) => of(r, row, 1),
+            Slices::I32(r) => of(r, row, 1),
+            Slices::I64(r) => of(r, row, 1),
+            Slices::F32(r) => of(r, row, 1),
+            Slices::F64(r) => of(r, row, 1),
+            Slices::Vector(r) => of(&r.data, row, r.dim),
+            Slices::Half(r) | Slices::BHalf(r) => of(&r.data, row, r.dim),
+            Slices::Int8s(r) => of(&r.data, row, r.dim),
+            Slices::Binary { data, width } => of(data, row, *width),
+            Slices::Var { offsets, bytes } => {
+                let offsets = offsets.as_slice();
+                &bytes.as_slice()[offsets[row] as usize..offsets[row + 1] as usize]
+            }
+        }
+    }
+
+    /// Whether a published row has a value.
+    pub(crate) fn is_valid(&self, row: usize) -> bool {
+        self.validity.get().is_none_or(|validity| validity.as_slice()[row] == 1)
     }
 }

@@ -15,21 +15,29 @@
 //! **Invariant.** A reader that learned through an acquire of `closed` that T is closed sees every
 //! row and every delete with an effective time up to T; what is written later has a larger one.
 //!
+//! **Invariant.** A column has no validity until its chunk holds a null, so columns without nulls
+//! cost what they would cost if there were none.
+//!
 //! **Absent on purpose.** No locks, no I/O, no timely types, no clock, and no knowledge of filters
 //! or indexes: readers get column slices and a mask.
 
 mod chunk;
 mod column;
+mod fill;
+mod input;
 mod list;
 mod pk;
 mod rows;
 mod shard;
+mod spec;
 mod view;
 
-pub use column::{ColumnSlice, ColumnSpec, Input, NormFn, SpecError};
+pub use column::ColumnSlice;
+pub use input::{Batch, ColumnInput, Input};
 pub use pk::{Key, Keys};
 pub use rows::Chunk;
-pub use shard::{Applied, Batch, Scope, ShardWriter, WriteError};
+pub use shard::{Appended, Applied, Ends, Origins, Scope, ShardWriter, WriteError};
+pub use spec::{ColumnSpec, NormFn, SpecError};
 pub use view::{ChunkRef, Selection, ShardView};
 
 use std::fmt;

@@ -9,7 +9,7 @@ use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::RowRef;
-use crate::column::Input;
+use crate::input::Input;
 
 /// A primary key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,6 +153,19 @@ impl PkIndex {
                 entry.remove();
             }
         }
+    }
+
+    /// The live rows of `key`, newest first.
+    pub(crate) fn rows<'k>(
+        &self,
+        key: Key<'_>,
+        key_of: impl Fn(RowRef) -> Key<'k>,
+    ) -> impl Iterator<Item = RowRef> + '_ {
+        let (word, hash) = self.word(key);
+        let text = matches!(key, Key::Text(_));
+        let same = |slot: &Slot| slot.word == word && (!text || key_of(slot.newest) == key);
+        let newest = self.table.find(hash, same).map(|slot| slot.newest);
+        std::iter::successors(newest, |row| self.older.get(row).copied())
     }
 
     /// Forgets all rows of a partition, for which `gone` is true.

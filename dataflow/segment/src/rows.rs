@@ -7,8 +7,10 @@ use millstream_catalog::model::Timestamp;
 
 use crate::Position;
 use crate::chunk::{Reader, Writer, buffer};
-use crate::column::{ColumnReader, ColumnSlice, ColumnSpec, ColumnWriter, Input, NormFn, column};
+use crate::column::{ColumnReader, ColumnSlice, ColumnWriter, column};
+use crate::input::ColumnInput;
 use crate::pk::Key;
+use crate::spec::{ColumnSpec, NormFn};
 
 /// The first chunk of a segment takes about this many bytes, the next ones twice the one before.
 const FIRST_CHUNK_BYTES: usize = 64 << 10;
@@ -57,6 +59,21 @@ impl Chunk {
         self.columns[index].slice(rows)
     }
 
+    /// Which of the first `rows` rows have a value in the column at `index`, one byte a row, 1 for a
+    /// value and 0 for null; `None` when no row that the chunk holds is null.
+    ///
+    /// # Panics
+    /// As [`Chunk::column`].
+    pub fn validity(&self, index: usize, rows: usize) -> Option<&[u8]> {
+        self.columns[index].validity(rows)
+    }
+
+    /// The value of a row in the column at `index`, as a batch has it; `None` for null.
+    pub(crate) fn value(&self, index: usize, row: usize) -> Option<&[u8]> {
+        let column = &self.columns[index];
+        column.is_valid(row).then(|| column.value(row))
+    }
+
     /// Sets the bits of the first `rows` rows that are not deleted at `as_of`.
     pub(crate) fn mask(&self, rows: usize, as_of: Timestamp) -> Vec<u64> {
         let mut mask = vec![u64::MAX; rows.div_ceil(64)];
@@ -77,6 +94,13 @@ impl Chunk {
         mask
     }
 
+    /// Whether a row was inserted by `as_of` and not deleted by then.
+    pub(crate) fn is_visible(&self, row: usize, as_of: Timestamp) -> bool {
+        let ended = self.deleted_at.get().and_then(|times| times.get(row));
+        let ended = ended.map_or(0, |at| at.load(Ordering::Relaxed));
+        row < self.rows_at(as_of) && (ended == 0 || ended > as_of.0)
+    }
+
     /// The log position that brought a row.
     pub fn position(&self, row: usize) -> Position {
         let runs = self.runs.as_slice();
@@ -86,7 +110,10 @@ impl Chunk {
     }
 
     /// The key of a row, from the column at `pk`.
-    pub(crate) fn key(&self, pk: usize, row: usize) -> Key<'_> {
+    ///
+    /// # Panics
+    /// When there is no such row or column.
+    pub fn key(&self, pk: usize, row: usize) -> Key<'_> {
         key_at(&self.columns[pk].slice(row + 1), row)
     }
 
@@ -125,22 +152,23 @@ impl ChunkWriter {
         specs: &[ColumnSpec],
         first_row: u32,
         before: Option<&ChunkWriter>,
-        sample: &[Input<'_>],
+        sample: &[ColumnInput<'_>],
         (from, to): (usize, usize),
     ) -> ChunkWriter {
         let fixed: usize =
-            specs.iter().map(ColumnSpec::width).sum::<usize>() + size_of::<Run>() / 8;
-        let var: usize = sample.iter().map(|input| input.var_bytes(from, to)).sum();
+            specs.iter().map(ColumnSpec::row_bytes).sum::<usize>() + size_of::<Run>() / 8;
+        let var: usize = sample.iter().map(|input| input.values.var_bytes(from, to)).sum();
         let row_bytes = fixed + var / (to - from).max(1);
         let planned = before.map_or(FIRST_CHUNK_BYTES / row_bytes, |b| b.chunk.capacity * 2);
         let capacity = planned.min(CHUNK_BYTES_MAX / row_bytes).max(1).next_multiple_of(ROWS_STEP);
         let mut writers = Vec::with_capacity(specs.len());
         let mut readers = Vec::with_capacity(specs.len());
         for (spec, input) in specs.iter().zip(sample) {
-            let mean = input.var_bytes(from, to) / (to - from).max(1);
-            // Half as much again as the sample needs, and room for its first row in any case.
-            let room = (mean + mean / 2 + 1) * capacity;
-            let var_bytes = room.max(input.var_bytes(from, from + 1));
+            let mean = input.values.var_bytes(from, to) / (to - from).max(1);
+            // Half as much again as the sample needs, no more than a few rows of great length can
+            // fill, and room for the first row in any case.
+            let room = (mean + mean / 2 + 1).saturating_mul(capacity).min(2 * CHUNK_BYTES_MAX);
+            let var_bytes = room.max(input.values.var_bytes(from, from + 1));
             let (writer, reader) = column(spec, capacity, var_bytes);
             writers.push(writer);
             readers.push(reader);
@@ -163,16 +191,16 @@ impl ChunkWriter {
     }
 
     /// How many of the rows `from..to` fit, in all columns.
-    pub(crate) fn fitting(&self, inputs: &[Input<'_>], from: usize, to: usize) -> usize {
+    pub(crate) fn fitting(&self, inputs: &[ColumnInput<'_>], from: usize, to: usize) -> usize {
         let mut count = (self.chunk.capacity - self.rows()).min(to - from);
         for (writer, input) in self.columns.iter().zip(inputs) {
             let room = writer.var_room();
-            if input.var_bytes(from, from + count) > room {
+            if input.values.var_bytes(from, from + count) > room {
                 // Offsets grow, so the last count that fits is found by halving.
                 let (mut fits, mut over) = (0, count);
                 while over - fits > 1 {
                     let middle = fits + (over - fits) / 2;
-                    if input.var_bytes(from, from + middle) <= room {
+                    if input.values.var_bytes(from, from + middle) <= room {
                         fits = middle;
                     } else {
                         over = middle;
@@ -187,15 +215,16 @@ impl ChunkWriter {
     /// Appends rows `from..to`, which [`ChunkWriter::fitting`] said fit, and publishes them.
     pub(crate) fn append(
         &mut self,
-        inputs: &[Input<'_>],
+        inputs: &[ColumnInput<'_>],
         (from, to): (usize, usize),
         eff: Timestamp,
         position: Position,
         norms: NormFn,
     ) -> bool {
         let before = self.rows();
-        for (writer, input) in self.columns.iter_mut().zip(inputs) {
-            if !writer.append(input, from, to, norms) {
+        let columns = self.columns.iter_mut().zip(&self.chunk.columns);
+        for ((writer, reader), input) in columns.zip(inputs) {
+            if !writer.append(reader, input, (from, to), before, norms) {
                 return false;
             }
         }

@@ -1,4 +1,7 @@
-//! The one writer of a shard: applies inserts, deletes and upserts in log order.
+//! The one writer of a shard: applies inserts, deletes, upserts and updates in log order.
+
+mod append;
+mod find;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,29 +11,31 @@ use hashbrown::HashMap;
 use millstream_catalog::model::{FieldId, PartitionId, Timestamp};
 use thiserror::Error;
 
-use crate::column::{ColumnSpec, Input, NormFn};
 use crate::list::{ListWriter, list};
-use crate::pk::{Inserted, Key, Keys, PkIndex};
+use crate::pk::{Key, Keys, PkIndex};
 use crate::rows::{Chunk, ChunkWriter};
-use crate::view::{PartitionView, ShardView, pack};
+use crate::spec::{ColumnSpec, NormFn};
+use crate::view::{PartitionView, ShardView};
 use crate::{Position, RowRef};
 
-/// Rows to append, by field.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
-    /// Number of rows.
-    pub rows: usize,
-    /// One column a field, in any order.
-    pub columns: &'a [(FieldId, Input<'a>)],
-}
+pub use append::{Appended, Origins};
 
-/// Which partitions a delete covers.
+/// Which partitions a delete or an upsert covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All partitions.
     All,
     /// One partition.
     Partition(PartitionId),
+}
+
+/// The rows that an upsert or an update ends before its own come.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends<'a> {
+    /// In these partitions.
+    pub scope: Scope,
+    /// Of these keys, one for each new row; of the new rows' own keys when none are given.
+    pub keys: Option<Keys<'a>>,
 }
 
 /// A change of the number of rows of a partition.
@@ -48,6 +53,14 @@ pub enum WriteError {
     /// A column is missing or has another form than the schema says.
     #[error("field {0} is missing from the record or does not have the form of the schema")]
     Column(FieldId),
+    /// A row of an update has no older row, and lacks a field that must have a value.
+    #[error("row {row} has no older row and no value of field {field}")]
+    Incomplete {
+        /// The row of the batch.
+        row: usize,
+        /// The field.
+        field: FieldId,
+    },
     /// The shard holds as many partitions or rows as it can number.
     #[error("the shard is full")]
     Full,
@@ -78,6 +91,14 @@ impl Partition {
     }
 }
 
+/// Adds a change of a partition's rows.
+fn note(changed: &mut Vec<Applied>, partition: PartitionId, rows: i64) {
+    match changed.iter_mut().find(|c| c.partition == partition) {
+        Some(change) => change.rows += rows,
+        None => changed.push(Applied { partition, rows }),
+    }
+}
+
 /// The key of any row of a shard.
 fn key_in(partitions: &[Partition], pk: usize, row: RowRef) -> Key<'_> {
     let found = partitions.get(row.slot as usize).and_then(|p| p.locate(row.row));
@@ -98,6 +119,7 @@ pub struct ShardWriter {
     applied: Position,
     view: Arc<ShardView>,
     ended: Vec<RowRef>,
+    recent: find::Recent,
 }
 
 impl ShardWriter {
@@ -123,6 +145,7 @@ impl ShardWriter {
             applied: Position::default(),
             view,
             ended: Vec::new(),
+            recent: find::Recent::default(),
         }
     }
 
@@ -148,41 +171,6 @@ impl ShardWriter {
         }
         self.applied = position;
         true
-    }
-
-    /// Appends rows. Never de-duplicates.
-    ///
-    /// # Errors
-    /// [`WriteError`], and nothing is changed, when the batch does not have the schema's columns.
-    pub fn insert(
-        &mut self,
-        partition: PartitionId,
-        eff: Timestamp,
-        batch: &Batch<'_>,
-    ) -> Result<Applied, WriteError> {
-        let inputs = self.inputs(batch)?;
-        let slot = self.slot(partition)?;
-        self.append(slot, eff, &inputs, batch.rows)?;
-        Ok(Applied { partition, rows: batch.rows as i64 })
-    }
-
-    /// Ends the live rows of each key in the partition, then appends the new rows.
-    ///
-    /// # Errors
-    /// As [`ShardWriter::insert`].
-    pub fn upsert(
-        &mut self,
-        partition: PartitionId,
-        eff: Timestamp,
-        batch: &Batch<'_>,
-    ) -> Result<Applied, WriteError> {
-        let inputs = self.inputs(batch)?;
-        let slot = self.slot(partition)?;
-        let keys = Keys::new(inputs[self.pk], batch.rows);
-        let before = self.partitions[slot as usize].live;
-        self.end_keys(Scope::Partition(partition), eff, keys, &mut Vec::new());
-        self.append(slot, eff, &inputs, batch.rows)?;
-        Ok(Applied { partition, rows: self.partitions[slot as usize].live - before })
     }
 
     /// Ends every live row of each key in scope; what changed goes to `changed`.
@@ -225,29 +213,23 @@ impl ShardWriter {
         changed.push(Applied { partition: id, rows: -partition.live });
         partition.live = 0;
         self.index.forget(|row| row.slot == slot);
+        self.recent.forget(eff);
         self.groups.retain(|row, _| row.slot != slot);
     }
 
-    /// Frees the rows of partitions that were dropped at or before `since`.
-    pub fn release_dropped(&mut self, since: Timestamp) {
-        for partition in &mut self.partitions {
+    /// Frees the rows of partitions that were dropped at or before `since`; the slots of those.
+    pub fn release_dropped(&mut self, since: Timestamp) -> Vec<u16> {
+        let mut released = Vec::new();
+        for (slot, partition) in (0u16..).zip(&mut self.partitions) {
             let dropped_at = partition.view.dropped_at.load(Ordering::Relaxed);
             if dropped_at <= since.0 && partition.last.is_some() {
                 partition.last = None;
                 partition.chunks = Vec::new();
                 partition.view.chunks.store(Arc::new(Vec::new()));
+                released.push(slot);
             }
         }
-    }
-
-    /// The batch's columns in the order of the specs, checked.
-    fn inputs<'a>(&self, batch: &Batch<'a>) -> Result<Vec<Input<'a>>, WriteError> {
-        let input = |spec: &ColumnSpec| {
-            let found = batch.columns.iter().find(|(field, _)| *field == spec.field);
-            let fits = found.filter(|(_, input)| input.fits(spec, batch.rows));
-            fits.map(|(_, input)| *input).ok_or(WriteError::Column(spec.field))
-        };
-        self.specs.iter().map(input).collect()
+        released
     }
 
     fn slot(&mut self, id: PartitionId) -> Result<u16, WriteError> {
@@ -278,62 +260,6 @@ impl ShardWriter {
         Ok(slot)
     }
 
-    fn append(
-        &mut self,
-        slot: u16,
-        eff: Timestamp,
-        inputs: &[Input<'_>],
-        rows: usize,
-    ) -> Result<(), WriteError> {
-        let partition = &mut self.partitions[slot as usize];
-        let first = partition.rows;
-        first.checked_add(rows as u32).ok_or(WriteError::Full)?;
-        if partition.appended.0 != self.applied {
-            partition.appended = (self.applied, first);
-        }
-        let mut from = 0;
-        while from < rows {
-            let fitting = partition.last.as_ref().map_or(0, |w| w.fitting(inputs, from, rows));
-            if fitting == 0 {
-                let before = partition.last.as_ref();
-                let writer =
-                    ChunkWriter::new(&self.specs, partition.rows, before, inputs, (from, rows));
-                partition.chunks.push(Arc::clone(&writer.chunk));
-                partition.view.chunks.store(Arc::new(partition.chunks.clone()));
-                partition.last = Some(writer);
-                continue;
-            }
-            let to = from + fitting;
-            let writer = partition.last.as_mut().ok_or(WriteError::Full)?;
-            if !writer.append(inputs, (from, to), eff, self.applied, self.norms) {
-                return Err(WriteError::Full);
-            }
-            partition.rows += fitting as u32;
-            from = to;
-        }
-        partition.live += rows as i64;
-        self.index_rows(slot, first, Keys::new(inputs[self.pk], rows));
-        Ok(())
-    }
-
-    /// Enters new rows into the pk index, and into the list of duplicates where they are some.
-    fn index_rows(&mut self, slot: u16, first: u32, keys: Keys<'_>) {
-        let (partitions, pk) = (&self.partitions, self.pk);
-        let (index, groups, duplicates) = (&mut self.index, &mut self.groups, &mut self.duplicates);
-        for i in 0..keys.len() {
-            let row = RowRef { slot, row: first + i as u32 };
-            let key_of = |row| key_in(partitions, pk, row);
-            if let Inserted::Duplicate(before) = index.insert(keys.get(i), row, key_of) {
-                let group = *groups.entry(before).or_insert_with(|| {
-                    duplicates.push([pack(before), pack(before)]);
-                    pack(before)
-                });
-                groups.insert(row, group);
-                duplicates.push([group, pack(row)]);
-            }
-        }
-    }
-
     /// Ends the live rows of the keys in scope that were there before this unit.
     fn end_keys(
         &mut self,
@@ -342,24 +268,30 @@ impl ShardWriter {
         keys: Keys<'_>,
         changed: &mut Vec<Applied>,
     ) {
+        let mut ended = std::mem::take(&mut self.ended);
+        let mut index = std::mem::take(&mut self.index);
+        {
+            let ends = self.before_this_unit(scope);
+            let key_of = |row| key_in(&self.partitions, self.pk, row);
+            for i in 0..keys.len() {
+                index.remove(keys.get(i), key_of, &ends, &mut ended);
+            }
+        }
+        self.index = index;
+        self.finish_ended(eff, ended, changed);
+    }
+
+    /// Whether a row is in scope and was there before this unit.
+    fn before_this_unit(&self, scope: Scope) -> impl Fn(RowRef) -> bool + '_ {
+        // A partition that has no slot has no rows.
         let slot = match scope {
             Scope::All => None,
-            Scope::Partition(id) => match self.slots.get(&id) {
-                Some(&slot) => Some(slot),
-                None => return,
-            },
+            Scope::Partition(id) => Some(self.slots.get(&id).copied()),
         };
-        let mut ended = std::mem::take(&mut self.ended);
-        let (partitions, pk, applied) = (&self.partitions, self.pk, self.applied);
-        let ends = |row: RowRef| {
-            slot.is_none_or(|slot| row.slot == slot)
-                && row.row < partitions[row.slot as usize].rows_before(applied)
-        };
-        for i in 0..keys.len() {
-            let key_of = |row| key_in(partitions, pk, row);
-            self.index.remove(keys.get(i), key_of, ends, &mut ended);
+        move |row: RowRef| {
+            slot.is_none_or(|slot| slot == Some(row.slot))
+                && row.row < self.partitions[row.slot as usize].rows_before(self.applied)
         }
-        self.finish_ended(eff, ended, changed);
     }
 
     /// Writes the delete times of rows that left the index.
@@ -373,10 +305,8 @@ impl ShardWriter {
             if !self.groups.is_empty() {
                 self.groups.remove(&row);
             }
-            match changed.iter_mut().find(|c| c.partition == partition.id) {
-                Some(change) => change.rows -= 1,
-                None => changed.push(Applied { partition: partition.id, rows: -1 }),
-            }
+            self.recent.note(eff, row);
+            note(changed, partition.id, -1);
         }
         self.ended = ended;
     }

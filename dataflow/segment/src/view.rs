@@ -8,10 +8,11 @@ use hashbrown::HashMap;
 use millstream_catalog::model::{PartitionId, Timestamp};
 
 use crate::RowRef;
-use crate::column::{ColumnSlice, ColumnSpec};
+use crate::column::ColumnSlice;
 use crate::list::ListReader;
 use crate::pk::Key;
 use crate::rows::{Chunk, key_at};
+use crate::spec::ColumnSpec;
 
 /// One partition as readers see it.
 pub(crate) struct PartitionView {
@@ -93,9 +94,53 @@ impl ShardView {
         Selection { chunks, specs: Arc::clone(&self.specs), pk: self.pk }
     }
 
+    /// Selects those of the given rows that are visible at `as_of` in `partitions` (all when empty).
+    /// Rows come from [`crate::ShardWriter::find`] or from an earlier selection.
+    ///
+    /// The cost follows the rows and the chunks that hold them.
+    pub fn select_rows(
+        &self,
+        as_of: Timestamp,
+        partitions: &[PartitionId],
+        rows: &[RowRef],
+    ) -> Selection {
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        let mut chunks: Vec<ChunkRef> = Vec::new();
+        let mut base = 0u32;
+        let views = self.partitions.load();
+        for of_slot in rows.chunk_by(|a, b| a.slot == b.slot) {
+            let slot = of_slot[0].slot;
+            let Some(partition) = views.get(slot as usize) else { continue };
+            let wanted = partitions.is_empty() || partitions.contains(&partition.id);
+            if !wanted || partition.dropped_at.load(Ordering::Acquire) <= as_of.0 {
+                continue;
+            }
+            let all = partition.chunks.load();
+            for row in of_slot {
+                let after = all.partition_point(|chunk| chunk.first_row() <= row.row);
+                let Some(chunk) = after.checked_sub(1).and_then(|at| all.get(at)) else { continue };
+                let offset = (row.row - chunk.first_row()) as usize;
+                if !chunk.is_visible(offset, as_of) {
+                    continue;
+                }
+                if !chunks.last().is_some_and(|last| Arc::ptr_eq(&last.chunk, chunk)) {
+                    let rows = chunk.rows_at(as_of);
+                    let mask = vec![0; rows.div_ceil(64)];
+                    chunks.push(ChunkRef { slot, chunk: Arc::clone(chunk), rows, base, mask });
+                    base = base.saturating_add(rows as u32);
+                }
+                if let Some(last) = chunks.last_mut() {
+                    last.mask[offset / 64] |= 1 << (offset % 64);
+                }
+            }
+        }
+        Selection { chunks, specs: Arc::clone(&self.specs), pk: self.pk }
+    }
+
     /// Keeps, of selected rows that share a key, only the newest.
     pub fn keep_newest(&self, selection: &mut Selection) {
-        if self.duplicates.is_empty() {
+        if self.duplicates.is_empty() || selection.count() < 2 {
             return;
         }
         let mut newest: HashMap<u64, RowRef> = HashMap::new();
@@ -184,6 +229,12 @@ impl ChunkRef {
     /// The values of a column, for the rows that the selection looks at.
     pub fn column(&self, index: usize) -> ColumnSlice<'_> {
         self.chunk.column(index, self.rows)
+    }
+
+    /// Which of the rows that the selection looks at have a value in a column, one byte a row, 1 for
+    /// a value and 0 for null; `None` when none is null.
+    pub fn validity(&self, index: usize) -> Option<&[u8]> {
+        self.chunk.validity(index, self.rows)
     }
 
     /// Calls `f` with the offset of every selected row, in order.

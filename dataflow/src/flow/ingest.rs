@@ -108,7 +108,7 @@ impl Source {
                         let key = ((collection.0, partition.0), ());
                         counts.push((key, eff.0, rows as isize));
                     }
-                    Effect::Deleted { request, rows } => {
+                    Effect::Outcome { request, rows } => {
                         self.setup.shared.report_outcome(request, rows);
                     }
                     Effect::Find(find) => self.start_find(find),

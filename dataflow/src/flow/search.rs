@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use hashbrown::HashMap;
 use millstream_catalog::model::{Code, Fault, Timestamp};
-use millstream_segment::ShardView;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -16,11 +15,11 @@ use timely::worker::Worker;
 
 use super::counts::Counted;
 use super::{Incoming, Local, Setup, WakeRequests, owner};
-use crate::api::{CountRequest, Guarantee};
+use crate::api::{CountRequest, Guarantee, QueryVectors};
 use crate::ask::{Ask, Found, Part, Task, join};
 use crate::part::CountPart;
 use crate::pool::Pool;
-use crate::read;
+use crate::read::{self, ReadShard};
 use crate::shared::Shared;
 
 type Batches<T> = CapacityContainerBuilder<Vec<T>>;
@@ -35,13 +34,26 @@ const SHORT_WORK_MAX: usize = 1 << 20;
 const SHORT_TASKS_MAX: usize = 2;
 /// What looking at one row's scalars costs, in components of a vector.
 const ROW_WORK: usize = 64;
+/// What fetching a row that was found by its key costs.
+const KEY_WORK: usize = 4 * 1024;
 
 /// How much a task has to do, in vector components.
-fn work(ask: &Ask, views: &[Arc<ShardView>]) -> usize {
-    let rows: usize = views.iter().map(|view| view.rows()).sum();
+fn work(ask: &Ask, shards: &[ReadShard]) -> usize {
+    if shards.iter().all(|shard| shard.found.is_some()) {
+        let found = shards.iter().flat_map(|shard| &shard.found).map(Vec::len).sum::<usize>();
+        return found.saturating_mul(KEY_WORK);
+    }
+    let rows: usize = shards.iter().map(|shard| shard.view.rows()).sum();
     let (vectors, filtered) = match ask {
-        Ask::Search(request) => (request.queries.len(), request.filter.is_some()),
-        Ask::Query(_) => (0, true),
+        Ask::Search(request) => {
+            let dim = request.dim as usize;
+            let vectors = match &request.queries {
+                QueryVectors::Float(values) => values.len(),
+                other => other.count(dim, dim).max(1).saturating_mul(dim.max(ROW_WORK)),
+            };
+            (vectors, request.filter.is_some())
+        }
+        Ask::Query(_) | Ask::Aggregate(_) | Ask::Statistics(_) => (0, true),
         Ask::Count(request) => (0, request.filter.is_some()),
     };
     rows.saturating_mul(vectors + if filtered { ROW_WORK } else { 0 })
@@ -154,7 +166,7 @@ fn merge(part: Part, open: &mut HashMap<u64, Vec<Found>>, shared: &Shared) {
 
 /// Whether a task can run.
 enum Gate {
-    Open(Vec<Arc<ShardView>>),
+    Open(Vec<ReadShard>),
     Closed,
     Failed(Fault),
 }
@@ -197,10 +209,10 @@ impl Exec {
                 i += 1;
                 continue;
             }
-            if let (Gate::Open(views), Ask::Count(count)) = (&gate, &*task.ask)
+            if let (Gate::Open(shards), Ask::Count(count)) = (&gate, &*task.ask)
                 && count.filter.is_none()
             {
-                match self.counted(task, count, views) {
+                match self.counted(task, count, shards) {
                     Some(found) => {
                         let (capability, task) = self.gated.swap_remove(i);
                         self.finish(capability, &task, found);
@@ -211,7 +223,7 @@ impl Exec {
             }
             let (capability, task) = self.gated.swap_remove(i);
             match gate {
-                Gate::Open(views) => self.start(capability, task, views),
+                Gate::Open(shards) => self.start(capability, task, shards),
                 Gate::Failed(fault) => self.finish(capability, &task, Err(fault)),
                 Gate::Closed => {}
             }
@@ -220,7 +232,7 @@ impl Exec {
     }
 
     fn gate(&self, task: &Task) -> Gate {
-        let mut views = Vec::with_capacity(task.shards.len());
+        let mut shards = Vec::with_capacity(task.shards.len());
         let needed = task.as_of.max(task.ask.target().known_at);
         for (vchannel, at) in task.vchannels() {
             let Some(Some(channel)) = self.local.channels.get(at) else {
@@ -233,13 +245,18 @@ impl Exec {
             if channel.vclosed(vchannel) < needed {
                 return Gate::Closed;
             }
-            let Some(view) = channel.view(vchannel) else {
+            let Some(shard) = channel.read(vchannel) else {
                 let text = format!("collection not found[collection={}]", vchannel.collection);
                 return Gate::Failed(Fault::new(Code::CollectionNotFound, text));
             };
-            views.push(Arc::clone(view));
+            let keys = match &*task.ask {
+                Ask::Query(query) => query.keys.as_ref(),
+                _ => None,
+            };
+            let found = keys.and_then(|keys| channel.find_keys(vchannel, keys, task.as_of));
+            shards.push(ReadShard { found, ..shard });
         }
-        Gate::Open(views)
+        Gate::Open(shards)
     }
 
     /// The count from the maintained counts; `None` when they have not sealed the time yet.
@@ -247,7 +264,7 @@ impl Exec {
         &self,
         task: &Task,
         request: &CountRequest,
-        views: &[Arc<ShardView>],
+        shards: &[ReadShard],
     ) -> Option<Result<Found, Fault>> {
         let target = &request.target;
         let mut channels: Vec<usize> = task.vchannels().map(|(_, at)| at).collect();
@@ -263,7 +280,7 @@ impl Exec {
             match trace.rows(target.collection, &target.partitions, task.as_of) {
                 Counted::Rows(counted) => rows += counted,
                 Counted::TooOld => {
-                    return Some(read::count(request, views, task.as_of).map(Found::Count));
+                    return Some(read::count(request, shards, task.as_of).map(Found::Count));
                 }
                 Counted::NotYet => {
                     if let Some(again) = &*self.local.search.borrow() {
@@ -278,11 +295,11 @@ impl Exec {
     }
 
     /// Starts a task: on the pool, or here when handing it over would cost more than doing it.
-    fn start(&mut self, capability: Capability<()>, task: Task, views: Vec<Arc<ShardView>>) {
+    fn start(&mut self, capability: Capability<()>, task: Task, shards: Vec<ReadShard>) {
         let run = self.next_run;
         self.next_run += 1;
         self.running.insert(run, capability);
-        let here = self.short_left > 0 && work(&task.ask, &views) <= SHORT_WORK_MAX;
+        let here = self.short_left > 0 && work(&task.ask, &shards) <= SHORT_WORK_MAX;
         let (pool, threads, wake) = if here {
             self.short_left -= 1;
             (&Pool::Inline, 1, None)
@@ -292,7 +309,7 @@ impl Exec {
         let sender = self.done_sender.clone();
         let (ask, as_of) = (Arc::clone(&task.ask), task.as_of);
         pool.spawn(
-            move || answer(&ask, &views, as_of, threads),
+            move || answer(&ask, &shards, as_of, threads),
             move |found| {
                 // The worker is gone when this fails, and with it the caller.
                 let _ = sender.send((run, part(&task, found)));
@@ -324,13 +341,15 @@ fn part(task: &Task, found: Result<Found, Fault>) -> Part {
 
 fn answer(
     ask: &Ask,
-    views: &[Arc<ShardView>],
+    shards: &[ReadShard],
     as_of: Timestamp,
     threads: usize,
 ) -> Result<Found, Fault> {
     match ask {
-        Ask::Search(request) => read::search(request, views, as_of, threads).map(Found::Search),
-        Ask::Query(request) => read::query(request, views, as_of).map(Found::Query),
-        Ask::Count(request) => read::count(request, views, as_of).map(Found::Count),
+        Ask::Search(request) => read::search(request, shards, as_of, threads).map(Found::Search),
+        Ask::Query(request) => read::query(request, shards, as_of).map(Found::Query),
+        Ask::Count(request) => read::count(request, shards, as_of).map(Found::Count),
+        Ask::Aggregate(request) => read::aggregate(request, shards, as_of).map(Found::Aggregate),
+        Ask::Statistics(request) => read::statistics(request, shards, as_of).map(Found::Statistics),
     }
 }

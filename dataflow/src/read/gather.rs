@@ -1,8 +1,8 @@
 //! Fetches the values of chosen rows into columns of an answer.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use millstream_catalog::model::{Code, DataType, Fault};
-use millstream_segment::{ColumnSlice, Selection};
+use millstream_catalog::model::{Code, DataType, Fault, cell};
+use millstream_segment::{ColumnSlice, ColumnSpec, Selection};
 
 use crate::api::{Column, Values};
 
@@ -10,7 +10,7 @@ use crate::api::{Column, Values};
 const COLUMN_BYTES_MAX: usize = 256 << 20;
 
 /// A row as (place of its chunk in the selection, offset in the chunk).
-pub(super) type Place = (u32, u32);
+pub(crate) type Place = (u32, u32);
 
 /// The places of numbered rows.
 pub(super) fn places(selection: &Selection, numbers: &[u32]) -> Vec<Place> {
@@ -31,9 +31,19 @@ pub(crate) fn gather(
     places: &[Place],
     index: usize,
 ) -> Result<Column, Fault> {
-    let spec = selection.specs()[index];
+    let spec = &selection.specs()[index];
     let slices: Vec<ColumnSlice<'_>> =
         selection.chunks.iter().map(|chunk| chunk.column(index)).collect();
+    let values = values(spec, &slices, places)?;
+    let validity = validity(selection, places, index);
+    Ok(Column { field: spec.field, data_type: spec.data_type, values, validity })
+}
+
+fn values(
+    spec: &ColumnSpec,
+    slices: &[ColumnSlice<'_>],
+    places: &[Place],
+) -> Result<Values, Fault> {
     let at = || places.iter().map(|&(chunk, row)| (&slices[chunk as usize], row as usize));
     macro_rules! plain {
         ($slice:ident, $values:ident, $map:expr) => {
@@ -46,7 +56,13 @@ pub(crate) fn gather(
             )
         };
     }
-    let values = match spec.data_type {
+    let dense = |width: usize| dense(slices, places, spec.dim, width);
+    let cells = |part: fn(&[u8]) -> &[u8]| {
+        let mut cells = Vec::with_capacity(places.len());
+        each_value(at(), |value| cells.push(Bytes::copy_from_slice(part(value))))?;
+        Ok::<_, Fault>(cells)
+    };
+    Ok(match spec.data_type {
         DataType::Bool => plain!(Bool, Bool, |v| v != 0),
         DataType::Int8 => plain!(Int8, Int, i32::from),
         DataType::Int16 => plain!(Int16, Int, i32::from),
@@ -54,46 +70,79 @@ pub(crate) fn gather(
         DataType::Int64 => plain!(Int64, Long, |v| v),
         DataType::Float => plain!(Float, Float, |v| v),
         DataType::Double => plain!(Double, Double, |v| v),
-        DataType::FloatVector => vectors(at(), spec.dim, places.len())?,
-        DataType::Json => {
-            let mut json = Vec::with_capacity(places.len());
-            each_text(at(), |text| json.push(Bytes::copy_from_slice(text)))?;
-            Values::Json(json)
+        DataType::FloatVector => {
+            Values::FloatVector { dim: spec.dim as u32, data: dense(spec.dim * 4)? }
         }
-        _ => {
+        DataType::Float16Vector | DataType::BFloat16Vector => {
+            Values::Dense { width: spec.dim as u32 * 2, data: dense(spec.dim * 2)? }
+        }
+        DataType::Int8Vector => Values::Dense { width: spec.dim as u32, data: dense(spec.dim)? },
+        DataType::BinaryVector => {
+            let width = spec.dim.div_ceil(8);
+            Values::Dense { width: width as u32, data: dense(width)? }
+        }
+        DataType::Json => Values::Json(cells(cell::json_text)?),
+        DataType::SparseFloatVector => Values::Sparse(cells(|cell| cell)?),
+        DataType::Array => {
+            let element = spec.element.unwrap_or(DataType::Array);
+            Values::Array { element, cells: cells(|cell| cell)? }
+        }
+        DataType::VarChar => {
             let mut texts = Vec::with_capacity(places.len());
-            each_text(at(), |text| texts.push(String::from_utf8_lossy(text).into_owned()))?;
+            each_value(at(), |text| texts.push(String::from_utf8_lossy(text).into_owned()))?;
             Values::Text(texts)
         }
-    };
-    Ok(Column { field: spec.field, data_type: spec.data_type, values })
+    })
 }
 
-fn vectors<'s>(
-    at: impl Iterator<Item = (&'s ColumnSlice<'s>, usize)>,
+/// Which of the rows have a value; `None` when all have.
+fn validity(selection: &Selection, places: &[Place], index: usize) -> Option<Vec<bool>> {
+    let chunks: Vec<Option<&[u8]>> =
+        selection.chunks.iter().map(|chunk| chunk.validity(index)).collect();
+    if chunks.iter().all(Option::is_none) {
+        return None;
+    }
+    let valid = |&(chunk, row): &Place| chunks[chunk as usize].is_none_or(|v| v[row as usize] != 0);
+    let validity: Vec<bool> = places.iter().map(valid).collect();
+    validity.contains(&false).then_some(validity)
+}
+
+/// Dense vectors of `width` bytes, in their little-endian form.
+fn dense(
+    slices: &[ColumnSlice<'_>],
+    places: &[Place],
     dim: usize,
-    rows: usize,
-) -> Result<Values, Fault> {
-    let bytes = bounded(rows.saturating_mul(dim * 4))?;
-    let mut out = BytesMut::with_capacity(bytes);
-    for (slice, row) in at {
-        if let ColumnSlice::Vector { data, .. } = slice {
-            data[row * dim..(row + 1) * dim].iter().for_each(|&x| out.put_f32_le(x));
+    width: usize,
+) -> Result<Bytes, Fault> {
+    let mut out = BytesMut::with_capacity(bounded(places.len().saturating_mul(width))?);
+    for &(chunk, row) in places {
+        let row = row as usize;
+        let part = row * dim..(row + 1) * dim;
+        match &slices[chunk as usize] {
+            ColumnSlice::Vector { data, .. } => {
+                data[part].iter().for_each(|&x| out.put_f32_le(x));
+            }
+            ColumnSlice::Half { data, .. } | ColumnSlice::BHalf { data, .. } => {
+                data[part].iter().for_each(|&x| out.put_u16_le(x));
+            }
+            ColumnSlice::Int8s { data, .. } => data[part].iter().for_each(|&x| out.put_i8(x)),
+            ColumnSlice::Binary { data } => out.put_slice(&data[row * width..(row + 1) * width]),
+            _ => {}
         }
     }
-    Ok(Values::FloatVector { dim: dim as u32, data: out.freeze() })
+    Ok(out.freeze())
 }
 
-fn each_text<'s>(
+fn each_value<'s>(
     at: impl Iterator<Item = (&'s ColumnSlice<'s>, usize)>,
     mut f: impl FnMut(&'s [u8]),
 ) -> Result<(), Fault> {
     let mut total = 0usize;
     for (slice, row) in at {
         if let ColumnSlice::Var { offsets, bytes } = slice {
-            let text = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
-            total = bounded(total + text.len())?;
-            f(text);
+            let value = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+            total = bounded(total + value.len())?;
+            f(value);
         }
     }
     Ok(())

@@ -1,21 +1,31 @@
 //! Columns of a chunk as the filter engine reads them, and filter deletes.
 
 use millstream_catalog::model::{DataType, Fault, FieldId};
-use millstream_expr::{ColumnView, Columns, Plan, VarView};
+use millstream_expr::{ColumnView, Columns, MatchKind, Plan, TextMatch, VarView};
 use millstream_segment::{ChunkRef, ColumnSlice, ColumnSpec, RowRef};
+use millstream_text::Query;
 
-use super::selected;
+use super::text::TextRef;
+use super::{ReadShard, selected};
 use crate::channel::Find;
 
-/// A chunk's columns by field.
+/// A chunk's columns by field, and the indexes of its texts.
 pub(super) struct ChunkColumns<'a> {
     pub(super) chunk: &'a ChunkRef,
     pub(super) specs: &'a [ColumnSpec],
+    pub(super) texts: &'a [TextRef],
+}
+
+impl ChunkColumns<'_> {
+    fn index(&self, field: FieldId) -> Option<usize> {
+        self.specs.iter().position(|s| s.field == field)
+    }
 }
 
 impl Columns for ChunkColumns<'_> {
     fn column(&self, field: FieldId) -> Option<ColumnView<'_>> {
-        let index = self.specs.iter().position(|s| s.field == field)?;
+        let index = self.index(field)?;
+        let spec = &self.specs[index];
         Some(match self.chunk.column(index) {
             ColumnSlice::Bool(values) => ColumnView::Bool(values),
             ColumnSlice::Int8(values) => ColumnView::Int8(values),
@@ -26,13 +36,42 @@ impl Columns for ChunkColumns<'_> {
             ColumnSlice::Double(values) => ColumnView::Double(values),
             ColumnSlice::Var { offsets, bytes } => {
                 let view = VarView { offsets, bytes };
-                match self.specs[index].data_type {
+                match spec.data_type {
                     DataType::Json => ColumnView::Json(view),
-                    _ => ColumnView::Text(view),
+                    DataType::Array => ColumnView::Array { element: spec.element?, cells: view },
+                    DataType::VarChar => ColumnView::Text(view),
+                    _ => return None,
                 }
             }
-            ColumnSlice::Vector { .. } => return None,
+            _ => return None,
         })
+    }
+
+    fn validity(&self, field: FieldId) -> Option<&[u8]> {
+        self.chunk.validity(self.index(field)?)
+    }
+
+    fn first_row(&self) -> u64 {
+        u64::from(self.chunk.base)
+    }
+
+    fn text_match(&self, field: FieldId, query: &TextMatch<'_>, rows: usize, mask: &mut [u64]) {
+        let slot = self.chunk.slot;
+        let mut matches = vec![0; mask.len()];
+        if let Some(text) = self.texts.iter().find(|t| t.field == field && t.slot == slot) {
+            let span = (self.chunk.chunk.first_row(), rows);
+            let snapshot = text.view.snapshot();
+            let words = Query::new(text.view.analyzer(), query.text);
+            match query.kind {
+                MatchKind::Words { minimum } => {
+                    snapshot.set_matches(&words, minimum as usize, span, &mut matches);
+                }
+                MatchKind::Phrase { slop } => {
+                    snapshot.set_phrases(&words, slop, span, &mut matches);
+                }
+            }
+        }
+        mask.iter_mut().zip(matches).for_each(|(word, matches)| *word &= matches);
     }
 }
 
@@ -40,7 +79,8 @@ impl Columns for ChunkColumns<'_> {
 pub(crate) fn find_rows(find: &Find) -> Result<Vec<RowRef>, Fault> {
     let plan = Plan::decode(&find.plan)?;
     let partitions: Vec<_> = find.partition.into_iter().collect();
-    let selection = selected(&find.view, find.eff, &partitions, Some(&plan));
+    let shard: &ReadShard = &find.shard;
+    let selection = selected(shard, find.eff, &partitions, Some(&plan))?;
     let mut rows = Vec::new();
     for chunk in &selection.chunks {
         let first = chunk.chunk.first_row();

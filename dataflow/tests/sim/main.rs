@@ -8,6 +8,7 @@
 //! runs one of them again.
 
 mod oracle;
+mod questions;
 mod requests;
 mod world;
 

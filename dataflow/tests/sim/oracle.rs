@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_catalog::model::{ChannelId, PartitionId, Timestamp};
-use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
+use millstream_catalog::model::{ChannelId, FieldId, PartitionId, RequestId, Timestamp};
+use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord, OLD_KEYS};
 use millstream_expr::Plan;
 use millstream_log::memory::MemoryStore;
 use millstream_log::{Assembler, ColumnData, Kind, Record};
 
-use crate::requests::{CHANNELS, PK, PLACES, TOKEN, vector};
+use crate::requests::{
+    CHANNELS, NOTE, PK, PLACES, RANK, RANK_DEFAULT, TOKEN, VECTOR, note, rank, vector,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -18,6 +20,10 @@ pub(crate) struct Row {
     pub(crate) partition: i64,
     pub(crate) pk: i64,
     pub(crate) token: i64,
+    /// The token that the vector was made of.
+    vector: i64,
+    pub(crate) note: Option<String>,
+    pub(crate) rank: i32,
     begin: u64,
     end: u64,
     unit: usize,
@@ -26,9 +32,12 @@ pub(crate) struct Row {
 /// Everything that the log says, and until when.
 pub(crate) struct Oracle {
     pub(crate) rows: Vec<Row>,
+    /// What each shard did for each update and filter delete: the number of rows, or `None` when
+    /// the update could not be completed there.
+    outcomes: BTreeMap<RequestId, Vec<Option<u64>>>,
 }
 
-fn ints(record: &Record, field: millstream_catalog::model::FieldId) -> Vec<i64> {
+fn ints(record: &Record, field: FieldId) -> Vec<i64> {
     match record.column(field).map(|c| c.data) {
         Some(ColumnData::Fixed { bytes, .. }) => {
             let value = |b: &[u8]| i64::from_le_bytes(b.try_into().expect("8 bytes"));
@@ -40,7 +49,7 @@ fn ints(record: &Record, field: millstream_catalog::model::FieldId) -> Vec<i64> 
 
 impl Oracle {
     pub(crate) fn read(store: &Arc<MemoryStore>, divisors: &BTreeMap<Vec<u8>, i64>) -> Oracle {
-        let mut oracle = Oracle { rows: Vec::new() };
+        let mut oracle = Oracle { rows: Vec::new(), outcomes: BTreeMap::new() };
         let mut unit_number = 0;
         for channel in 0..CHANNELS {
             let mut assembler = Assembler::new(0, Timestamp::MIN);
@@ -51,7 +60,11 @@ impl Oracle {
                     let eff = unit.ts.0.max(closed + 1);
                     unit_number += 1;
                     for record in &unit.records {
-                        oracle.apply(record, eff, unit_number, &mut dropped, divisors);
+                        let at = (eff, unit_number);
+                        let outcome = oracle.apply(record, at, &mut dropped, divisors);
+                        if let Some(outcome) = outcome {
+                            oracle.outcomes.entry(unit.request).or_default().push(outcome);
+                        }
                     }
                     closed = closed.max(unit.ts.0);
                 }
@@ -60,51 +73,66 @@ impl Oracle {
         oracle
     }
 
-    fn end(&mut self, record: &Record, eff: u64, unit: usize, which: impl Fn(&Row) -> bool) {
+    fn end(
+        &mut self,
+        record: &Record,
+        (eff, unit): (u64, usize),
+        which: impl Fn(&Row) -> bool,
+    ) -> u64 {
+        let mut ended = 0;
         let (collection, shard) = (record.collection().0, record.shard());
         for row in &mut self.rows {
             let here = row.collection == collection && row.shard == shard;
             if here && row.end == u64::MAX && row.unit != unit && which(row) {
                 row.end = eff;
+                ended += 1;
             }
         }
+        ended
     }
 
+    /// Applies a record; what it did, for those records that tell.
     fn apply(
         &mut self,
         record: &Record,
-        eff: u64,
-        unit: usize,
+        at: (u64, usize),
         dropped: &mut Vec<(i64, i64)>,
         divisors: &BTreeMap<Vec<u8>, i64>,
-    ) {
+    ) -> Option<Option<u64>> {
         let (collection, partition) = (record.collection().0, record.partition().0);
         let all = record.partition() == ALL_PARTITIONS;
         let pks = ints(record, PK);
+        let is_update = record.kind() == Kind::Update;
         match record.kind() {
-            Kind::Insert | Kind::Upsert => {
+            Kind::Insert | Kind::Upsert | Kind::Update => {
                 if dropped.contains(&(collection, partition)) {
-                    return;
+                    return is_update.then_some(Some(0));
                 }
-                if record.kind() == Kind::Upsert {
-                    let hit = |r: &Row| r.partition == partition && pks.contains(&r.pk);
-                    self.end(record, eff, unit, hit);
+                let mut ended = Vec::new();
+                if record.kind() != Kind::Insert {
+                    ended = ints(record, OLD_KEYS);
+                    if ended.is_empty() {
+                        ended = pks;
+                    }
                 }
-                for (&pk, token) in pks.iter().zip(ints(record, TOKEN)) {
-                    let shard = record.shard();
-                    let (begin, end) = (eff, u64::MAX);
-                    let row = Row { collection, shard, partition, pk, token, begin, end, unit };
-                    self.rows.push(row);
-                }
+                let Some(rows) = self.new_rows(record, &ended, at) else { return Some(None) };
+                let count = rows.len() as u64;
+                self.end(record, at, |r| r.partition == partition && ended.contains(&r.pk));
+                self.rows.extend(rows);
+                is_update.then_some(Some(count))
             }
             Kind::Delete => {
                 let scope = |r: &Row| all || r.partition == partition;
                 match record.blob() {
-                    None => self.end(record, eff, unit, |r| scope(r) && pks.contains(&r.pk)),
+                    None => {
+                        self.end(record, at, |r| scope(r) && pks.contains(&r.pk));
+                        None
+                    }
                     Some(plan) => {
                         assert!(Plan::decode(&plan).is_ok());
                         let divisor = divisors[&plan.to_vec()];
-                        self.end(record, eff, unit, |r| scope(r) && r.token % divisor == 0);
+                        let hit = |r: &Row| scope(r) && r.token % divisor == 0;
+                        Some(Some(self.end(record, at, hit)))
                     }
                 }
             }
@@ -112,14 +140,54 @@ impl Oracle {
                 let blob = record.blob().expect("a ddl record has a payload");
                 match DdlRecord::decode(&blob).expect("a ddl record decodes") {
                     DdlRecord::PartitionDrop { partition: PartitionId(gone) } => {
-                        self.end(record, eff, unit, |r| r.partition == gone);
+                        self.end(record, at, |r| r.partition == gone);
                         dropped.push((collection, gone));
                     }
                     DdlRecord::CollectionCreate { .. } | DdlRecord::CollectionDrop => {}
                 }
+                None
             }
-            Kind::Seal => {}
+            Kind::Seal => None,
         }
+    }
+
+    /// The rows that a record brings, each completed from the newest live row of the key that it
+    /// ends; `None` when one of them has no vector.
+    fn new_rows(
+        &self,
+        record: &Record,
+        ended: &[i64],
+        (begin, unit): (u64, usize),
+    ) -> Option<Vec<Row>> {
+        let (collection, shard) = (record.collection().0, record.shard());
+        let partition = record.partition().0;
+        let has = |field: FieldId| record.column(field).is_some();
+        let row = |(i, (pk, token)): (usize, (i64, i64))| {
+            let older = self.rows.iter().rfind(|r| {
+                let here = r.collection == collection && r.shard == shard;
+                here && r.partition == partition && r.end == u64::MAX && ended.get(i) == Some(&r.pk)
+            });
+            Some(Row {
+                collection,
+                shard,
+                partition,
+                pk,
+                token,
+                vector: if has(VECTOR) { token } else { older?.vector },
+                note: if has(NOTE) { note(token) } else { older.and_then(|o| o.note.clone()) },
+                rank: if has(RANK) { rank(token) } else { older.map_or(RANK_DEFAULT, |o| o.rank) },
+                begin,
+                end: u64::MAX,
+                unit,
+            })
+        };
+        ints(record, PK).into_iter().zip(ints(record, TOKEN)).enumerate().map(row).collect()
+    }
+
+    /// What all shards did for a request together.
+    pub(crate) fn outcome(&self, request: RequestId) -> Option<u64> {
+        let shards = self.outcomes.get(&request).map_or(&[][..], Vec::as_slice);
+        shards.iter().copied().sum()
     }
 
     /// Every row visible at a time, by token order of arrival.
@@ -152,7 +220,7 @@ impl Oracle {
         topk: usize,
     ) -> Vec<(i64, f32)> {
         let score = |r: &Row| -> f32 {
-            vector(r.token).iter().zip(query).map(|(a, b)| (a - b) * (a - b)).sum()
+            vector(r.vector).iter().zip(query).map(|(a, b)| (a - b) * (a - b)).sum()
         };
         let rows = self.newest(place, at, divisor);
         let mut scored: Vec<_> = rows.iter().map(|r| (r.pk, score(r))).collect();

@@ -1,18 +1,25 @@
 //! The collections of the simulation, and the records that its clients write.
+#![allow(dead_code, reason = "the test of several workers uses a part of this")]
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::model::{
-    ChannelId, CollectionId, CollectionSchema, DataType, FieldId, FieldSchema, PartitionId,
+    ChannelId, CollectionId, CollectionSchema, DataType, DefaultValue, FieldId, FieldSchema,
+    PartitionId,
 };
-use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
+use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord, OLD_KEYS};
 use millstream_dataflow::shard;
 use millstream_log::{Kind, Record, RecordBuilder};
 
 pub(crate) const PK: FieldId = FieldId(100);
 pub(crate) const TOKEN: FieldId = FieldId(101);
 pub(crate) const VECTOR: FieldId = FieldId(102);
+pub(crate) const NOTE: FieldId = FieldId(103);
+pub(crate) const RANK: FieldId = FieldId(104);
+pub(crate) const RANK_DEFAULT: i32 = 9_999;
+/// Keys are from 0 up to this.
+pub(crate) const KEYS: i64 = 16;
 pub(crate) const DIM: u32 = 3;
 pub(crate) const CHANNELS: u16 = 3;
 
@@ -28,44 +35,81 @@ pub(crate) const PLACES: [Place; 2] = [
     Place { id: CollectionId(2), channels: &[ChannelId(1)] },
 ];
 
-fn field(id: FieldId, name: &str, data_type: DataType, dim: u32) -> FieldSchema {
-    FieldSchema {
-        id,
-        name: name.to_owned(),
-        description: String::new(),
-        data_type,
-        is_primary: id == PK,
-        auto_id: false,
-        is_dynamic: false,
-        dim,
-        max_length: 0,
-        type_params: Vec::new(),
-    }
-}
-
 pub(crate) fn schema() -> Arc<CollectionSchema> {
+    let field = |id, name, data_type| FieldSchema::new(id, name, data_type);
     Arc::new(CollectionSchema {
         name: "sim".to_owned(),
         description: String::new(),
         enable_dynamic_field: false,
         fields: vec![
-            field(PK, "pk", DataType::Int64, 0),
-            field(TOKEN, "token", DataType::Int64, 0),
-            field(VECTOR, "vector", DataType::FloatVector, DIM),
+            FieldSchema { is_primary: true, ..field(PK, "pk", DataType::Int64) },
+            field(TOKEN, "token", DataType::Int64),
+            FieldSchema { dim: DIM, ..field(VECTOR, "vector", DataType::FloatVector) },
+            FieldSchema { nullable: true, ..field(NOTE, "note", DataType::VarChar) },
+            FieldSchema {
+                default_value: Some(DefaultValue::Int(i64::from(RANK_DEFAULT))),
+                ..field(RANK, "rank", DataType::Int32)
+            },
         ],
         version: 0,
+        functions: Vec::new(),
     })
 }
+
+/// Which of the columns that may be missing from an update it carries: vector, note, rank.
+pub(crate) type Given = [bool; 3];
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    Insert { partition: i64, rows: Vec<(i64, i64)> },
-    Upsert { partition: i64, rows: Vec<(i64, i64)> },
-    Delete { partition: Option<i64>, keys: Vec<i64> },
-    DeleteTokens { partition: Option<i64>, divisor: i64 },
-    PartitionDrop { partition: i64 },
+    Insert {
+        partition: i64,
+        rows: Vec<(i64, i64)>,
+    },
+    Upsert {
+        partition: i64,
+        rows: Vec<(i64, i64)>,
+    },
+    /// An upsert whose rows end those of [`old_key`].
+    Rekey {
+        partition: i64,
+        rows: Vec<(i64, i64)>,
+    },
+    /// An upsert of some columns; of other keys as in `Rekey` when `rekey`.
+    Update {
+        partition: i64,
+        rows: Vec<(i64, i64)>,
+        given: Given,
+        rekey: bool,
+    },
+    Delete {
+        partition: Option<i64>,
+        keys: Vec<i64>,
+    },
+    DeleteTokens {
+        partition: Option<i64>,
+        divisor: i64,
+    },
+    PartitionDrop {
+        partition: i64,
+    },
     Create,
+}
+
+/// The note of a token; every fourth has none.
+pub(crate) fn note(token: i64) -> Option<String> {
+    (token % 4 != 1).then(|| "n".repeat((token % 6) as usize))
+}
+
+/// The rank of a token.
+pub(crate) fn rank(token: i64) -> i32 {
+    (token % 1000) as i32 - 500
+}
+
+/// The key whose row goes when the row of a key comes in its place: of the same shard.
+pub(crate) fn old_key(pk: i64, shards: u16) -> i64 {
+    let same = |key: &i64| shard::of_int(*key, shards) == shard::of_int(pk, shards);
+    (1..=KEYS).map(|step| (pk + step) % KEYS).find(same).unwrap_or(pk)
 }
 
 /// The vector of a token: small whole numbers, so that scores are exact and ties are common.
@@ -95,22 +139,26 @@ pub(crate) fn records(place: &Place, op: &Op) -> Vec<(ChannelId, Vec<Record>)> {
         };
         let mine = |pk: i64| shard::of_int(pk, shards) == shard;
         let record = match op {
-            Op::Insert { partition, rows } | Op::Upsert { partition, rows } => {
-                let rows: Vec<_> = rows.iter().filter(|(pk, _)| mine(*pk)).collect();
+            Op::Insert { partition, rows }
+            | Op::Upsert { partition, rows }
+            | Op::Rekey { partition, rows }
+            | Op::Update { partition, rows, .. } => {
+                let rows: Vec<_> = rows.iter().copied().filter(|row| mine(row.0)).collect();
                 if rows.is_empty() {
                     continue;
                 }
-                let kind =
-                    if matches!(op, Op::Insert { .. }) { Kind::Insert } else { Kind::Upsert };
-                let mut record = record(kind, Some(*partition), rows.len());
-                let ints = |value: fn(&(i64, i64)) -> i64| -> Vec<u8> {
-                    rows.iter().flat_map(|row| value(row).to_le_bytes()).collect()
+                let (kind, given, rekey) = match op {
+                    Op::Insert { .. } => (Kind::Insert, [true; 3], false),
+                    Op::Update { given, rekey, .. } => (Kind::Update, *given, *rekey),
+                    Op::Rekey { .. } => (Kind::Upsert, [true; 3], true),
+                    _ => (Kind::Upsert, [true; 3], false),
                 };
-                record.fixed(PK, DataType::Int64, 8, &ints(|row| row.0));
-                record.fixed(TOKEN, DataType::Int64, 8, &ints(|row| row.1));
-                let floats = rows.iter().flat_map(|row| vector(row.1)).flat_map(f32::to_le_bytes);
-                let width = DIM as usize * 4;
-                record.fixed(VECTOR, DataType::FloatVector, width, &floats.collect::<Vec<_>>());
+                let mut record = record(kind, Some(*partition), rows.len());
+                add_columns(&mut record, &rows, given);
+                if rekey {
+                    let old = rows.iter().flat_map(|row| old_key(row.0, shards).to_le_bytes());
+                    record.fixed(OLD_KEYS, DataType::Int64, 8, &old.collect::<Vec<_>>());
+                }
                 record
             }
             Op::Delete { partition, keys } => {
@@ -144,4 +192,30 @@ pub(crate) fn records(place: &Place, op: &Op) -> Vec<(ChannelId, Vec<Record>)> {
         units.push((channel, vec![record.finish().expect("a record of the simulation is valid")]));
     }
     units
+}
+
+fn add_columns(record: &mut RecordBuilder, rows: &[(i64, i64)], given: Given) {
+    let ints = |value: fn(&(i64, i64)) -> i64| -> Vec<u8> {
+        rows.iter().flat_map(|row| value(row).to_le_bytes()).collect()
+    };
+    record.fixed(PK, DataType::Int64, 8, &ints(|row| row.0));
+    record.fixed(TOKEN, DataType::Int64, 8, &ints(|row| row.1));
+    if given[0] {
+        let floats = rows.iter().flat_map(|row| vector(row.1)).flat_map(f32::to_le_bytes);
+        let width = DIM as usize * 4;
+        record.fixed(VECTOR, DataType::FloatVector, width, &floats.collect::<Vec<_>>());
+    }
+    if given[1] {
+        let notes: Vec<Option<String>> = rows.iter().map(|row| note(row.1)).collect();
+        let texts = notes.iter().map(|note| note.as_deref().unwrap_or_default().as_bytes());
+        record.var_values(NOTE, DataType::VarChar, texts);
+        let valid: Vec<u8> = notes.iter().map(|note| u8::from(note.is_some())).collect();
+        if valid.contains(&0) {
+            record.validity(NOTE, &valid);
+        }
+    }
+    if given[2] {
+        let ranks: Vec<u8> = rows.iter().flat_map(|row| rank(row.1).to_le_bytes()).collect();
+        record.fixed(RANK, DataType::Int32, 4, &ranks);
+    }
 }

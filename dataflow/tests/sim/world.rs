@@ -10,11 +10,9 @@ use std::task::{Context, Poll, Waker};
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::Clock;
 use millstream_catalog::memory::{MemoryCatalog, MemoryData};
-use millstream_catalog::model::{ChannelId, Fault, Metric, RequestId, Timestamp};
+use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp};
 use millstream_catalog::tso::Tso;
-use millstream_dataflow::api::{
-    CountRequest, Guarantee, QueryRequest, SearchRequest, Target, Values,
-};
+use millstream_dataflow::api::Guarantee;
 use millstream_dataflow::{Config, Dataflow, Manual};
 use millstream_log::memory::{MemoryLog, MemoryStore, Mode};
 use millstream_log::{Log, WriteError, Writer};
@@ -22,7 +20,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::oracle::Oracle;
-use crate::requests::{CHANNELS, DIM, Op, PLACES, TOKEN, VECTOR, filter, plan, records, schema};
+use crate::questions::{Answer, Question, ask, expected};
+use crate::requests::{CHANNELS, DIM, KEYS, Op, PLACES, filter, plan, records};
 
 const START_MS: u64 = 1_700_000_000_000;
 
@@ -45,6 +44,8 @@ pub(crate) struct Tally {
     repeated: u64,
     clock_jumps: u64,
     filter_deletes: u64,
+    updates: u64,
+    refused_updates: u64,
 }
 
 impl Tally {
@@ -57,9 +58,11 @@ impl Tally {
         self.repeated += other.repeated;
         self.clock_jumps += other.clock_jumps;
         self.filter_deletes += other.filter_deletes;
+        self.updates += other.updates;
+        self.refused_updates += other.refused_updates;
     }
 
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 8] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 10] {
         [
             ("acknowledged writes", self.acknowledged),
             ("writes of unknown outcome", self.unknown),
@@ -69,26 +72,22 @@ impl Tally {
             ("repeated deliveries", self.repeated),
             ("clock jumps", self.clock_jumps),
             ("filter deletes", self.filter_deletes),
+            ("updates", self.updates),
+            ("refused updates", self.refused_updates),
         ]
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Question {
-    Search { divisor: Option<i64>, query: [f32; DIM as usize], topk: u32 },
-    Query { divisor: Option<i64>, offset: u64, limit: Option<u64> },
-    Count { divisor: Option<i64> },
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Answer {
-    Hits(Vec<(i64, f32)>),
-    Tokens(Vec<i64>),
-    Count(u64),
-}
-
 type Read = Pin<Box<dyn Future<Output = Result<(Timestamp, Answer), Fault>>>>;
-type Write = Pin<Box<dyn Future<Output = Result<Timestamp, WriteError>>>>;
+/// What the workers did for an update or a filter delete; nothing is told of other writes.
+type Outcome = Option<Result<u64, Fault>>;
+type Write = Pin<Box<dyn Future<Output = Result<(Timestamp, Outcome), WriteError>>>>;
+
+struct OpenWrite {
+    request: RequestId,
+    op: Op,
+    write: Write,
+}
 
 struct OpenRead {
     place: usize,
@@ -110,7 +109,7 @@ struct Process {
     dataflow: Dataflow,
     gateways: Vec<Gateway>,
     tso: Arc<Tso>,
-    writes: Vec<(Op, Write)>,
+    writes: Vec<OpenWrite>,
     reads: Vec<OpenRead>,
     inboxes: Vec<Arc<millstream_log::Inbox>>,
 }
@@ -241,7 +240,7 @@ impl World {
         let partition = self.random.random_range(1..4i64);
         let some_partition = self.random.random_bool(0.5).then_some(partition);
         let rows = self.random.random_range(1..8usize);
-        let keys: Vec<i64> = (0..rows).map(|_| self.random.random_range(0..16)).collect();
+        let keys: Vec<i64> = (0..rows).map(|_| self.random.random_range(0..KEYS)).collect();
         let new_rows = |next: &mut i64| {
             let rows = keys.iter().map(|&pk| {
                 *next += 1;
@@ -249,7 +248,9 @@ impl World {
             });
             rows.collect::<Vec<_>>()
         };
-        let op = match self.random.random_range(0..20) {
+        let given = [0.7, 0.5, 0.5].map(|share| self.random.random_bool(share));
+        let rekey = self.random.random_bool(0.3);
+        let op = match self.random.random_range(0..26) {
             0..8 => Op::Insert { partition, rows: new_rows(&mut self.next_token) },
             8..13 => Op::Upsert { partition, rows: new_rows(&mut self.next_token) },
             13..16 => Op::Delete { partition: some_partition, keys },
@@ -257,12 +258,20 @@ impl World {
                 let divisor = self.random.random_range(2..6);
                 Op::DeleteTokens { partition: some_partition, divisor }
             }
+            19..24 => {
+                let rows = new_rows(&mut self.next_token);
+                Op::Update { partition, rows, given, rekey }
+            }
+            24 => Op::Rekey { partition, rows: new_rows(&mut self.next_token) },
             _ if self.random.random_bool(0.2) => Op::PartitionDrop { partition },
             _ => return,
         };
         // As the catalog would have it: nothing new goes to a partition whose drop is decided.
         let into = match &op {
-            Op::Insert { partition, .. } | Op::Upsert { partition, .. } => Some(*partition),
+            Op::Insert { partition, .. }
+            | Op::Upsert { partition, .. }
+            | Op::Rekey { partition, .. }
+            | Op::Update { partition, .. } => Some(*partition),
             _ => None,
         };
         if into.is_some_and(|p| self.dropped.contains(&(place, p))) {
@@ -272,6 +281,7 @@ impl World {
             self.dropped.push((place, partition));
         }
         self.tally.filter_deletes += u64::from(matches!(op, Op::DeleteTokens { .. }));
+        self.tally.updates += u64::from(matches!(op, Op::Update { .. }));
         self.write(place, op);
     }
 
@@ -282,18 +292,35 @@ impl World {
         let count = self.process().gateways.len();
         let gateway = self.random.random_range(0..count);
         let writer = Arc::clone(&self.process().gateways[gateway].writer);
-        let write = Box::pin(async move { writer.write(request, units).await });
+        let tells = matches!(op, Op::Update { .. } | Op::DeleteTokens { .. });
+        let dataflow = &self.process().dataflow;
+        let outcome = tells.then(|| dataflow.delete_outcome(request, units.len()));
+        let write = Box::pin(async move {
+            let ts = writer.write(request, units).await?;
+            Ok((
+                ts,
+                match outcome {
+                    Some(outcome) => Some(outcome.await),
+                    None => None,
+                },
+            ))
+        });
         if let Op::Insert { rows, .. } = &op {
             let tokens = rows.iter().map(|&(_, token)| (place, token, Timestamp::MAX));
             self.acknowledged_tokens.extend(tokens);
         }
-        self.process().writes.push((op, write));
+        self.process().writes.push(OpenWrite { request, op, write });
     }
 
     fn client_reads(&mut self) {
         let place = self.random.random_range(0..PLACES.len());
         let divisor = self.random.random_bool(0.4).then(|| self.random.random_range(2..6));
-        let question = match self.random.random_range(0..3) {
+        let question = match self.random.random_range(0..4) {
+            3 => {
+                let count = self.random.random_range(1..4usize);
+                let keys = (0..count).map(|_| self.random.random_range(0..KEYS + 2)).collect();
+                Question::Keys { keys }
+            }
             0 => {
                 let query = [0.0; DIM as usize].map(|_: f32| self.random.random_range(0..5) as f32);
                 let topk = self.random.random_range(1..12);
@@ -419,7 +446,7 @@ impl World {
         let process = self.process();
         let closed: Vec<_> = (0..CHANNELS).map(|c| process.dataflow.closed(ChannelId(c))).collect();
         let reads: Vec<_> = process.reads.iter().map(|r| (&r.question, r.guarantee)).collect();
-        let writes: Vec<_> = process.writes.iter().map(|w| &w.0).collect();
+        let writes: Vec<_> = process.writes.iter().map(|w| &w.op).collect();
         panic!("G12: no end after the last fault: {reads:?} {writes:?} closed {closed:?}");
     }
 
@@ -437,13 +464,13 @@ impl World {
         let mut context = Context::from_waker(Waker::noop());
         let process = self.process.as_mut().expect("a process runs between crashes");
         let mut ended = Vec::new();
-        process.writes.retain_mut(|(op, write)| match write.as_mut().poll(&mut context) {
-            Poll::Pending => true,
-            Poll::Ready(outcome) => {
-                ended.push((op.clone(), outcome));
-                false
+        let mut i = 0;
+        while i < process.writes.len() {
+            match process.writes[i].write.as_mut().poll(&mut context) {
+                Poll::Pending => i += 1,
+                Poll::Ready(result) => ended.push((process.writes.remove(i), result)),
             }
-        });
+        }
         let mut answered = Vec::new();
         let mut i = 0;
         while i < process.reads.len() {
@@ -452,11 +479,19 @@ impl World {
                 Poll::Ready(answer) => answered.push((process.reads.remove(i), answer)),
             }
         }
-        for (op, outcome) in ended {
-            self.written(&op, outcome);
+        let told = ended.iter().any(|(_, result)| matches!(result, Ok((_, Some(_)))));
+        for (write, result) in &ended {
+            self.written(&write.op, result.as_ref().map(|(ts, _)| *ts));
         }
-        if !answered.is_empty() {
+        if told || !answered.is_empty() {
             let oracle = Oracle::read(&self.store, &self.divisors);
+            for (write, result) in ended {
+                if let Ok((_, Some(outcome))) = result {
+                    let expected = oracle.outcome(write.request);
+                    self.tally.refused_updates += u64::from(expected.is_none());
+                    assert_eq!(outcome.ok(), expected, "the outcome of {:?}", write.op);
+                }
+            }
             for (read, answer) in answered {
                 let (as_of, answer) = answer.unwrap_or_else(|e| panic!("{:?}: {e}", read.question));
                 self.answered(&oracle, read, as_of, answer);
@@ -464,7 +499,7 @@ impl World {
         }
     }
 
-    fn written(&mut self, op: &Op, outcome: Result<Timestamp, WriteError>) {
+    fn written(&mut self, op: &Op, outcome: Result<Timestamp, &WriteError>) {
         match outcome {
             Ok(ts) => {
                 self.tally.acknowledged += 1;
@@ -525,70 +560,5 @@ impl World {
 
     fn place_dropped(&self, place: usize) -> bool {
         self.dropped.iter().any(|(p, _)| *p == place)
-    }
-}
-
-fn expected(oracle: &Oracle, place: usize, question: &Question, at: Timestamp) -> Answer {
-    match question {
-        Question::Search { divisor, query, topk } => {
-            Answer::Hits(oracle.nearest(place, at.0, *divisor, query, *topk as usize))
-        }
-        Question::Query { divisor, offset, limit } => {
-            let rows = oracle.newest(place, at.0, *divisor);
-            let tokens = rows.iter().map(|r| r.token).skip(*offset as usize);
-            let limit = limit.map_or(usize::MAX, |l| l as usize);
-            Answer::Tokens(tokens.take(limit).collect())
-        }
-        Question::Count { divisor } => {
-            Answer::Count(oracle.visible(place, at.0, *divisor).len() as u64)
-        }
-    }
-}
-
-async fn ask(
-    dataflow: Dataflow,
-    place: usize,
-    question: Question,
-    guarantee: Guarantee,
-    known_at: Timestamp,
-) -> Result<(Timestamp, Answer), Fault> {
-    let place = &PLACES[place];
-    let target = Target {
-        collection: place.id,
-        channels: place.channels.to_vec(),
-        partitions: Vec::new(),
-        guarantee,
-        known_at,
-        timeout_ms: 1_000,
-    };
-    let encoded = |divisor: Option<i64>| divisor.map(|d| plan(&filter(d)));
-    assert_eq!(schema().fields.len(), 3);
-    match question {
-        Question::Search { divisor, query, topk } => {
-            let request = SearchRequest {
-                target,
-                field: VECTOR,
-                metric: Metric::L2,
-                dim: DIM,
-                queries: query.as_slice().into(),
-                topk,
-                filter: encoded(divisor),
-                output: Vec::new(),
-            };
-            let reply = dataflow.search(request).await?;
-            let Values::Long(pks) = reply.pks.values else { panic!("keys are Int64") };
-            Ok((reply.as_of, Answer::Hits(pks.into_iter().zip(reply.scores).collect())))
-        }
-        Question::Query { divisor, offset, limit } => {
-            let (filter, output) = (encoded(divisor), vec![TOKEN]);
-            let request = QueryRequest { target, filter, output, offset, limit };
-            let mut reply = dataflow.query(request).await?;
-            let Values::Long(tokens) = reply.columns.remove(0).values else { panic!("tokens") };
-            Ok((reply.as_of, Answer::Tokens(tokens)))
-        }
-        Question::Count { divisor } => {
-            let reply = dataflow.count(CountRequest { target, filter: encoded(divisor) }).await?;
-            Ok((reply.as_of, Answer::Count(reply.rows)))
-        }
     }
 }

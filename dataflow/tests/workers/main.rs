@@ -14,7 +14,7 @@ use millstream_catalog::memory::{MemoryCatalog, MemoryData};
 use millstream_catalog::model::{ChannelId, Code, CollectionId, Metric, RequestId, Timestamp};
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::api::{
-    CountRequest, Guarantee, QueryRequest, SearchRequest, Target, Values,
+    Bounds, CountRequest, Guarantee, QueryRequest, QueryVectors, SearchRequest, Target, Values,
 };
 use millstream_dataflow::{Config, Dataflow};
 use millstream_log::memory::{MemoryLog, MemoryStore, Mode};
@@ -88,7 +88,15 @@ impl Server {
     ) -> (Timestamp, Vec<i64>) {
         let filter = divisor.map(|d| plan(&filter(d)));
         let output = vec![TOKEN, VECTOR];
-        let request = QueryRequest { target: self.target(), filter, output, offset, limit };
+        let request = QueryRequest {
+            target: self.target(),
+            filter,
+            keys: None,
+            output,
+            order: Vec::new(),
+            offset,
+            limit,
+        };
         let mut reply = block_on(self.dataflow.query(request)).unwrap();
         let Values::FloatVector { dim, data } = reply.columns.remove(1).values else { panic!() };
         let Values::Long(tokens) = reply.columns.remove(0).values else { panic!() };
@@ -104,8 +112,11 @@ impl Server {
             field: VECTOR,
             metric: Metric::L2,
             dim: DIM,
-            queries: query.as_slice().into(),
+            queries: QueryVectors::Float(query.as_slice().into()),
             topk,
+            bounds: Bounds::default(),
+            group: None,
+            text: None,
             filter: None,
             output: vec![PK],
         };

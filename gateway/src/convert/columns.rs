@@ -2,23 +2,35 @@
 //! request's own bytes wherever the encodings agree.
 //!
 //! Nothing is copied value by value that need not be: vectors and floats stay slices of the
-//! request, texts are spans in it. The one copy is into the record.
+//! request, texts and sparse vectors are spans in it. Arrays and JSON become cells, in one pass
+//! over all rows. The one other copy is into the record.
+
+mod arrays;
+mod nulls;
+mod scalars;
+#[cfg(test)]
+mod tests;
+mod vectors;
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use millstream_catalog::model::limits::JSON_LENGTH_MAX;
 use millstream_catalog::model::{CollectionSchema, DataType, Fault, FieldId, FieldSchema};
 
+use self::nulls::Nulls;
 use super::var_column::VarColumn;
-use crate::pb::schema::{FieldData, field_data::Field, scalar_field, vector_field};
+use crate::pb::schema::FieldData;
+
+pub(super) use self::scalars::int_range;
+pub use self::vectors::{check_bytes_finite, check_sparse};
 
 /// The checked rows of one write.
 #[derive(Debug)]
 pub struct Batch {
     /// Number of rows, at least 1.
     pub rows: u32,
-    /// A column for each field of the schema, in its order; none for an automatic key.
+    /// The columns that the client gives, in the order of the schema, and those that must not be
+    /// missing. An automatic key is not among them yet.
     pub columns: Vec<BatchColumn>,
 }
 
@@ -31,6 +43,8 @@ pub struct BatchColumn {
     pub data_type: DataType,
     /// One value for each row.
     pub values: BatchValues,
+    /// One byte a row, 1 for a value and 0 for null; `None` when no row is null.
+    pub validity: Option<Vec<u8>>,
 }
 
 /// Values of one column, in the form they came in.
@@ -42,17 +56,48 @@ pub enum BatchValues {
     Int(Vec<i32>),
     /// Integers of 64 bits.
     Long(Vec<i64>),
-    /// Little-endian doubles, floats or float vectors, back to back; the width of one value.
+    /// Little-endian floats or dense vectors, back to back; the width of one value.
     Fixed(Bytes, usize),
     /// Doubles.
     Double(Vec<f64>),
-    /// Text or JSON.
+    /// Texts, or cells of arrays, JSON and sparse vectors.
     Var(VarColumn),
 }
 
-/// Checks the columns of an insert or upsert against the schema.
+impl BatchValues {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            BatchValues::Bool(v) => v.len(),
+            BatchValues::Int(v) => v.len(),
+            BatchValues::Long(v) => v.len(),
+            BatchValues::Double(v) => v.len(),
+            BatchValues::Fixed(bytes, width) => bytes.len() / (*width).max(1),
+            BatchValues::Var(column) => column.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a write does with its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Adds them.
+    Insert,
+    /// Puts them in place of those with the same keys.
+    Upsert,
+    /// As `Upsert`, and what a row does not give stays as it was.
+    Update,
+}
+
+/// Checks the columns of a write against the schema.
 pub fn batch_from_wire(
     schema: &CollectionSchema,
+    write: Write,
     rows: u32,
     fields: Vec<FieldData>,
 ) -> Result<Batch, Fault> {
@@ -60,36 +105,18 @@ pub fn batch_from_wire(
         return Err(Fault::invalid("num_rows should be greater than 0"));
     }
     let given = fields.len();
-    let mut by_name = HashMap::with_capacity(given);
-    for mut field in fields {
-        let name = match schema.dynamic_field() {
-            Some(dynamic) if field.is_dynamic => dynamic.name.clone(),
-            _ => std::mem::take(&mut field.field_name),
-        };
-        if by_name.insert(name.clone(), field).is_some() {
-            return Err(Fault::invalid(format!("duplicated field {name} found")));
-        }
-    }
+    let mut by_name = named(schema, fields)?;
     let mut columns = Vec::with_capacity(schema.fields.len());
     let mut expected = 0;
     for field in &schema.fields {
-        if field.auto_id {
-            continue;
-        }
-        let values = match by_name.remove(&field.name) {
+        match by_name.remove(&field.name) {
             Some(data) => {
+                check_given(field, write)?;
                 expected += 1;
-                values_from_wire(field, rows, data)?
+                columns.push(column_from_wire(field, rows, data)?);
             }
-            None if field.is_dynamic => BatchValues::Var(VarColumn::repeated(b"{}", rows)),
-            None => {
-                return Err(Fault::invalid(format!(
-                    "fieldSchema({}) has no corresponding fieldData pass in",
-                    field.name
-                )));
-            }
-        };
-        columns.push(BatchColumn { field: field.id, data_type: field.data_type, values });
+            None => columns.extend(column_missing(field, write, rows)?),
+        }
     }
     match by_name.keys().next() {
         None => Ok(Batch { rows, columns }),
@@ -101,95 +128,94 @@ pub fn batch_from_wire(
     }
 }
 
-fn values_from_wire(field: &FieldSchema, rows: u32, data: FieldData) -> Result<BatchValues, Fault> {
-    if data.valid_data.contains(&false) {
-        let text = format!("null values are not supported yet, field name = {}", field.name);
-        return Err(Fault::invalid(text));
+fn named(
+    schema: &CollectionSchema,
+    fields: Vec<FieldData>,
+) -> Result<HashMap<String, FieldData>, Fault> {
+    let mut by_name = HashMap::with_capacity(fields.len());
+    for mut field in fields {
+        let name = match schema.dynamic_field() {
+            Some(dynamic) if field.is_dynamic => dynamic.name.clone(),
+            _ => std::mem::take(&mut field.field_name),
+        };
+        if by_name.contains_key(&name) {
+            return Err(Fault::invalid(format!("duplicated field {name} found")));
+        }
+        by_name.insert(name, field);
     }
-    if field.data_type == DataType::FloatVector {
-        return vectors_from_wire(field, rows, data);
-    }
-    let scalars = match data.field {
-        Some(Field::Scalars(scalars)) => scalars.data,
-        _ => None,
-    };
-    use scalar_field::Data;
-    let (values, count) = match (field.data_type, scalars) {
-        (DataType::Bool, Some(Data::BoolData(array))) => {
-            let count = array.data.len();
-            (BatchValues::Bool(array.data), count)
-        }
-        (DataType::Int8 | DataType::Int16 | DataType::Int32, Some(Data::IntData(array))) => {
-            check_range(field, &array.data)?;
-            let count = array.data.len();
-            (BatchValues::Int(array.data), count)
-        }
-        (DataType::Int64, Some(Data::LongData(array))) => {
-            let count = array.data.len();
-            (BatchValues::Long(array.data), count)
-        }
-        (DataType::Float, Some(Data::FloatData(array))) => {
-            let bytes = one_run(array.data);
-            check_finite(&bytes)?;
-            let count = bytes.len() / 4;
-            (BatchValues::Fixed(bytes, 4), count)
-        }
-        (DataType::Double, Some(Data::DoubleData(array))) => {
-            if let Some(bad) = array.data.iter().find(|v| !v.is_finite()) {
-                return Err(not_finite(*bad));
-            }
-            let count = array.data.len();
-            (BatchValues::Double(array.data), count)
-        }
-        (DataType::VarChar, Some(Data::StringData(bytes))) => {
-            let column = VarColumn::from_message(bytes).ok_or_else(|| unreadable(field))?;
-            check_texts(field, &column)?;
-            let count = column.len();
-            (BatchValues::Var(column), count)
-        }
-        (DataType::Json, Some(Data::JsonData(bytes))) => {
-            let column = VarColumn::from_message(bytes).ok_or_else(|| unreadable(field))?;
-            check_json(field, &column)?;
-            let count = column.len();
-            (BatchValues::Var(column), count)
-        }
-        (data_type, _) => return Err(type_mismatch(field, data_type)),
-    };
-    check_rows(field, rows, count)?;
-    Ok(values)
+    Ok(by_name)
 }
 
-fn vectors_from_wire(
+/// Refuses columns that only the server makes.
+fn check_given(field: &FieldSchema, write: Write) -> Result<(), Fault> {
+    let name = &field.name;
+    if field.is_function_output {
+        let text = format!("field {name} is function output field, no data can pass in for it");
+        return Err(Fault::invalid(text));
+    }
+    if field.auto_id && write == Write::Insert {
+        let text =
+            format!("can not assign primary field data when auto id enabled, field name = {name}");
+        return Err(Fault::invalid(text));
+    }
+    Ok(())
+}
+
+/// The column of a field that the client does not give, if it may be left out.
+fn column_missing(
     field: &FieldSchema,
+    write: Write,
     rows: u32,
-    data: FieldData,
-) -> Result<BatchValues, Fault> {
-    let (dim, data) = match data.field {
-        Some(Field::Vectors(vectors)) => (vectors.dim, vectors.data),
-        _ => (0, None),
-    };
-    let Some(vector_field::Data::FloatVector(array)) = data else {
-        return Err(type_mismatch(field, DataType::FloatVector));
-    };
-    if dim != i64::from(field.dim) {
-        let text = format!(
-            "the dim ({dim}) of field data({}) is not equal to schema dim ({})",
-            field.name, field.dim
-        );
-        return Err(Fault::expected(text, field.dim, dim));
+) -> Result<Option<BatchColumn>, Fault> {
+    let name = &field.name;
+    if !field.is_stored() || (field.auto_id && write == Write::Insert) {
+        return Ok(None);
     }
-    let bytes = one_run(array.data);
-    let width = field.dim as usize * 4;
-    if !bytes.len().is_multiple_of(width) {
-        return Err(Fault::plain(format!(
-            "the length({}) of float data should divide the dim({})",
-            bytes.len() / 4,
-            field.dim
-        )));
+    if field.auto_id {
+        let text = format!("must assign pk when upsert, primary field: {name}");
+        return Err(Fault::invalid(text));
     }
-    check_finite(&bytes)?;
-    check_rows(field, rows, bytes.len() / width)?;
-    Ok(BatchValues::Fixed(bytes, width))
+    if write == Write::Update && !field.is_primary {
+        return Ok(None);
+    }
+    if field.is_dynamic {
+        return Ok(Some(BatchColumn {
+            field: field.id,
+            data_type: field.data_type,
+            values: BatchValues::Var(scalars::empty_objects(rows)?),
+            validity: None,
+        }));
+    }
+    if field.nullable || field.default_value.is_some() {
+        return Ok(None); // workers take a column that is not there for nulls or the default
+    }
+    Err(Fault::invalid(format!("fieldSchema({name}) has no corresponding fieldData pass in")))
+}
+
+fn column_from_wire(field: &FieldSchema, rows: u32, data: FieldData) -> Result<BatchColumn, Fault> {
+    let nulls = Nulls::from_wire(field, rows, &data.valid_data)?;
+    if nulls.as_ref().is_some_and(Nulls::is_all) {
+        return Ok(nulls::absent(field, rows)); // clients leave the data out then
+    }
+    let values = if field.data_type.is_vector() {
+        vectors::from_wire(field, data)?
+    } else {
+        scalars::from_wire(field, data)?
+    };
+    let values = match &nulls {
+        Some(nulls) => nulls.spread(field, values)?,
+        None => {
+            check_rows(field, rows, values.len())?;
+            values
+        }
+    };
+    let validity = nulls.and_then(|nulls| nulls.into_validity(field));
+    let values = if field.data_type.is_vector() {
+        values
+    } else {
+        scalars::check(field, values, validity.as_deref())?
+    };
+    Ok(BatchColumn { field: field.id, data_type: field.data_type, values, validity })
 }
 
 /// Packed floats come as one chunk; several are joined.
@@ -201,31 +227,13 @@ pub fn one_run(mut chunks: Vec<Bytes>) -> Bytes {
     }
 }
 
-/// Refuses NaN and infinities in little-endian floats. Eight at a time, so that it runs at the
-/// speed of memory.
-pub fn check_finite(bytes: &[u8]) -> Result<(), Fault> {
-    const EXPONENT: u32 = 0x7f80_0000;
-    let bits = |v: &[u8]| u32::from_le_bytes([v[0], v[1], v[2], v[3]]);
-    let bad = |v: u32| v & EXPONENT == EXPONENT;
-    let whole = bytes.len() / 32 * 32;
-    let mut any = false;
-    for block in bytes[..whole].chunks_exact(32) {
-        let mut worst = false;
-        for value in block.chunks_exact(4) {
-            worst |= bad(bits(value));
-        }
-        any |= worst;
-    }
-    any |= bytes[whole..].chunks_exact(4).any(|v| bad(bits(v)));
-    if !any {
-        return Ok(());
-    }
-    let first = bytes.chunks_exact(4).map(bits).find(|v| bad(*v)).unwrap_or(EXPONENT);
-    Err(not_finite(f64::from(f32::from_bits(first))))
+/// Refuses NaN and infinities in little-endian floats of a field.
+pub fn check_finite(bytes: &[u8], field: &str) -> Result<(), Fault> {
+    check_bytes_finite(DataType::FloatVector, bytes, field)
 }
 
-fn not_finite(value: f64) -> Fault {
-    Fault::invalid(format!("value '{value}' is not a number or infinity"))
+fn not_finite(value: f64, field: &str) -> Fault {
+    Fault::invalid(format!("value '{value}' is not a number or infinity, field name = {field}"))
 }
 
 fn unreadable(field: &FieldSchema) -> Fault {
@@ -243,64 +251,8 @@ fn check_rows(field: &FieldSchema, rows: u32, count: usize) -> Result<(), Fault>
     Err(Fault::expected(text, rows, count))
 }
 
-fn check_range(field: &FieldSchema, values: &[i32]) -> Result<(), Fault> {
-    let (low, high) = match field.data_type {
-        DataType::Int8 => (i32::from(i8::MIN), i32::from(i8::MAX)),
-        DataType::Int16 => (i32::from(i16::MIN), i32::from(i16::MAX)),
-        _ => return Ok(()),
-    };
-    match values.iter().position(|v| !(low..=high).contains(v)) {
-        None => Ok(()),
-        Some(row) => Err(Fault::invalid(format!(
-            "the {row}th element ({}) out of range: [{low}, {high}], field name = {}",
-            values[row], field.name
-        ))),
-    }
-}
-
-fn check_texts(field: &FieldSchema, column: &VarColumn) -> Result<(), Fault> {
-    for (row, value) in column.values().enumerate() {
-        if value.len() > field.max_length as usize {
-            return Err(Fault::invalid(format!(
-                "the length ({}) of {row}th VarChar {} exceeds max length ({})",
-                value.len(),
-                field.name,
-                field.max_length
-            )));
-        }
-        if std::str::from_utf8(value).is_err() {
-            let text = format!("the {row}th VarChar {} is not valid UTF-8", field.name);
-            return Err(Fault::invalid(text));
-        }
-    }
-    Ok(())
-}
-
-fn check_json(field: &FieldSchema, column: &VarColumn) -> Result<(), Fault> {
-    for (row, value) in column.values().enumerate() {
-        if value.len() > JSON_LENGTH_MAX {
-            return Err(Fault::invalid(format!(
-                "the length ({}) of json field ({}) exceeds max length ({JSON_LENGTH_MAX})",
-                value.len(),
-                field.name
-            )));
-        }
-        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(value) {
-            return Err(Fault::invalid(format!(
-                "the {row}th value of json field ({}) is not valid JSON: {error}",
-                field.name
-            )));
-        }
-        if field.is_dynamic && !value.trim_ascii_start().starts_with(b"{") {
-            let text = format!("the {row}th value of the dynamic field is not a JSON object");
-            return Err(Fault::invalid(text));
-        }
-    }
-    Ok(())
-}
-
-fn type_mismatch(field: &FieldSchema, data_type: DataType) -> Fault {
-    let (kind, need) = match data_type {
+fn type_mismatch(field: &FieldSchema) -> Fault {
+    let (kind, need) = match field.data_type {
         DataType::Bool => ("bool", "bool array"),
         DataType::Int8 | DataType::Int16 | DataType::Int32 => ("int", "int array"),
         DataType::Int64 => ("int64", "long array"),
@@ -308,7 +260,13 @@ fn type_mismatch(field: &FieldSchema, data_type: DataType) -> Fault {
         DataType::Double => ("double", "double array"),
         DataType::VarChar => ("varchar", "string array"),
         DataType::Json => ("json", "json array"),
-        _ => ("float vector", "float vector"),
+        DataType::Array => ("array", "array"),
+        DataType::BinaryVector => ("binary vector", "binary vector"),
+        DataType::FloatVector => ("float vector", "float vector"),
+        DataType::Float16Vector => ("float16 vector", "float16 vector"),
+        DataType::BFloat16Vector => ("bfloat16 vector", "bfloat16 vector"),
+        DataType::SparseFloatVector => ("sparse float vector", "sparse float array"),
+        DataType::Int8Vector => ("int8 vector", "int8 vector"),
     };
     Fault::expected(
         format!("{kind} field '{}' is illegal, array type mismatch", field.name),
@@ -316,6 +274,3 @@ fn type_mismatch(field: &FieldSchema, data_type: DataType) -> Fault {
         "got nil",
     )
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,16 @@
-//! Index definitions: which types exist, on which fields, and the range of each parameter.
+//! Index definitions: which types exist, on which fields, with which metrics, and the range of each
+//! parameter.
 //!
 //! Every search is answered exactly for now, by scanning; an exact answer satisfies every index
 //! type. So the approximate types are accepted with their parameters checked, kept and described
 //! as given, and start to matter when their structures are built.
 
+mod scalar;
+#[cfg(test)]
+mod tests;
+
 use millstream_catalog::model::{Code, DataType, Fault, FieldSchema, Metric, Props};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::params;
 use crate::pb::common::KeyValuePair;
@@ -28,21 +33,68 @@ const NBITS: Param = param("nbits", 1, 16);
 const HNSW_M: Param = param("M", 1, 2_048);
 const EF: Param = param("efConstruction", 1, i32::MAX as i64);
 
-/// The index types of float vectors with the integer parameters that have a range.
-const FLOAT_TYPES: &[(&str, &[Param])] = &[
-    ("FLAT", &[]),
-    ("IVF_FLAT", &[NLIST]),
-    ("IVF_SQ8", &[NLIST]),
-    ("IVF_PQ", &[NLIST, NBITS, param("m", 1, 32_768)]),
-    ("HNSW", &[HNSW_M, EF]),
-    ("HNSW_SQ", &[HNSW_M, EF]),
-    ("HNSW_PQ", &[HNSW_M, EF, NBITS]),
-    ("HNSW_PRQ", &[HNSW_M, EF, NBITS]),
-    ("IVF_RABITQ", &[NLIST]),
-    ("SCANN", &[NLIST]),
-    ("DISKANN", &[]),
-    (AUTOINDEX, &[]),
+/// The kinds of vectors that an index type is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    /// FloatVector only.
+    Float,
+    /// All dense vectors of numbers.
+    Numbers,
+    /// These and binary ones.
+    Dense,
+    Binary,
+    Sparse,
+    Any,
+}
+
+impl On {
+    const fn fits(self, data_type: DataType) -> bool {
+        match data_type {
+            DataType::FloatVector => matches!(self, On::Float | On::Numbers | On::Dense | On::Any),
+            DataType::BinaryVector => matches!(self, On::Dense | On::Binary | On::Any),
+            DataType::SparseFloatVector => matches!(self, On::Sparse | On::Any),
+            _ => matches!(self, On::Numbers | On::Dense | On::Any),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            On::Binary => "binary",
+            On::Sparse => "sparse float",
+            _ => "float",
+        }
+    }
+}
+
+const FLOAT_METRICS: &[Metric] = &[Metric::L2, Metric::Ip, Metric::Cosine];
+const BIT_METRICS: &[Metric] = &[Metric::Hamming, Metric::Jaccard];
+const ALL_BIT_METRICS: &[Metric] =
+    &[Metric::Hamming, Metric::Jaccard, Metric::Substructure, Metric::Superstructure];
+
+/// The index types of vectors with the integer parameters that have a range.
+const TYPES: &[(&str, On, &[Param])] = &[
+    ("FLAT", On::Numbers, &[]),
+    ("IVF_FLAT", On::Numbers, &[NLIST]),
+    ("IVF_SQ8", On::Numbers, &[NLIST]),
+    ("IVF_PQ", On::Numbers, &[NLIST, NBITS, param("m", 1, 32_768)]),
+    ("HNSW", On::Dense, &[HNSW_M, EF]),
+    ("HNSW_SQ", On::Numbers, &[HNSW_M, EF]),
+    ("HNSW_PQ", On::Numbers, &[HNSW_M, EF, NBITS]),
+    ("HNSW_PRQ", On::Numbers, &[HNSW_M, EF, NBITS]),
+    ("IVF_RABITQ", On::Numbers, &[NLIST]),
+    ("SCANN", On::Float, &[NLIST]),
+    ("DISKANN", On::Numbers, &[]),
+    ("BIN_FLAT", On::Binary, &[]),
+    ("BIN_IVF_FLAT", On::Binary, &[NLIST]),
+    ("SPARSE_INVERTED_INDEX", On::Sparse, &[]),
+    ("SPARSE_WAND", On::Sparse, &[]),
+    (AUTOINDEX, On::Any, &[]),
 ];
+
+/// The parameters of sparse indexes that are fractions, with their largest value.
+const FRACTIONS: [(&str, f64); 3] = [("drop_ratio_build", 1.0), ("bm25_k1", 3.0), ("bm25_b", 1.0)];
+/// How sparse indexes can be walked.
+const ALGORITHMS: [&str; 3] = ["DAAT_WAND", "DAAT_MAXSCORE", "TAAT_NAIVE"];
 
 /// An index definition that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,84 +105,138 @@ pub struct Definition {
     pub exact_in_place: bool,
 }
 
+/// The parameters of a request, flat or inside `params`.
+struct Given<'a> {
+    extra: &'a [KeyValuePair],
+    nested: Map<String, Value>,
+}
+
+impl Given<'_> {
+    fn get(&self, key: &str) -> Option<String> {
+        params::find(self.extra, key)
+            .map(str::to_owned)
+            .or_else(|| self.nested.get(key).map(plain))
+            .filter(|text| !text.is_empty())
+    }
+}
+
 /// Checks the parameters of a new index on a field.
 pub fn define(field: &FieldSchema, extra: &[KeyValuePair]) -> Result<Definition, Fault> {
-    let nested = params::nested(extra)?;
-    let given = |key: &str| {
-        params::find(extra, key)
-            .map(str::to_owned)
-            .or_else(|| nested.get(key).map(plain))
-            .filter(|text| !text.is_empty())
-    };
-    let index_type = given("index_type").unwrap_or_else(|| AUTOINDEX.to_owned());
+    let given = Given { extra, nested: params::nested(extra)? };
+    let index_type = given.get("index_type").unwrap_or_else(|| AUTOINDEX.to_owned());
     if !field.data_type.is_vector() {
-        return scalar(field, &index_type, extra);
+        return scalar::define(field, &index_type, &given);
     }
-    let Some((name, ranges)) = FLOAT_TYPES.iter().find(|(name, _)| *name == index_type) else {
-        return Err(Fault::invalid(format!("invalid index type: {index_type}")));
+    let Some((name, on, ranges)) = TYPES.iter().find(|(name, ..)| *name == index_type) else {
+        let name = &field.name;
+        return Err(match scalar::is_type(&index_type) {
+            true => Fault::invalid(format!(
+                "invalid index type: {index_type} cannot be built on vector field {name}"
+            )),
+            false => Fault::invalid(format!("invalid index type: {index_type}")),
+        });
     };
-    let metric_name = given("metric_type").unwrap_or_else(|| Metric::Cosine.name().to_owned());
-    let Some(metric) = Metric::from_name(&metric_name) else {
-        return Err(Fault::invalid(format!(
-            "metric type {metric_name} not found or not supported, supported: [L2 IP COSINE]"
+    if !on.fits(field.data_type) {
+        return Err(invalid_params(&format!(
+            "{name} only support {} vector data type, the field {} is {}",
+            on.name(),
+            field.name,
+            field.data_type.name()
         )));
-    };
-    if *name == AUTOINDEX && !nested.is_empty() {
-        let only_metric = nested.keys().all(|k| k == "metric_type" || k == "index_type");
-        if !only_metric {
-            return Err(Fault::invalid("only metric type can be passed when use AutoIndex"));
-        }
+    }
+    let metric = metric_of(field, name, given.get("metric_type"))?;
+    if *name == AUTOINDEX && given.nested.keys().any(|k| k != "metric_type" && k != "index_type") {
+        return Err(Fault::invalid("only metric type can be passed when use AutoIndex"));
     }
     for range in *ranges {
-        if let Some(text) = given(range.name) {
+        if let Some(text) = given.get(range.name) {
             check_range(range, &text)?;
         }
     }
     if *name == "IVF_PQ" {
-        check_divides(field, given("m"))?;
+        check_divides(field, given.get("m"))?;
+    }
+    if *on == On::Sparse {
+        check_sparse(&given)?;
     }
     let mut kept: Props = vec![
         ("index_type".to_owned(), index_type.clone()),
         ("metric_type".to_owned(), metric.name().to_owned()),
     ];
     keep_rest(&mut kept, extra);
-    Ok(Definition { params: kept, exact_in_place: *name != "FLAT" && *name != AUTOINDEX })
+    let is_exact = matches!(*name, "FLAT" | "BIN_FLAT" | AUTOINDEX) || *on == On::Sparse;
+    Ok(Definition { params: kept, exact_in_place: !is_exact })
 }
 
-fn scalar(
-    field: &FieldSchema,
-    index_type: &str,
-    extra: &[KeyValuePair],
-) -> Result<Definition, Fault> {
-    let numeric = field.data_type.is_integer()
-        || matches!(field.data_type, DataType::Float | DataType::Double);
-    let text = field.data_type == DataType::VarChar;
-    let fits = match index_type {
-        "STL_SORT" => numeric || text,
-        "Trie" | "TRIE" | "marisa-trie" => text,
-        "INVERTED" => numeric || text || field.data_type == DataType::Bool,
-        "BITMAP" => {
-            !field.is_primary
-                && (field.data_type.is_integer() || text || field.data_type == DataType::Bool)
+/// `<text>: invalid parameter[expected=valid index params][actual=invalid index params]`.
+fn invalid_params(text: &str) -> Fault {
+    Fault::expected(text, "valid index params", "invalid index params")
+}
+
+/// The metric of an index: as given, if it is one for the field, otherwise the usual one.
+fn metric_of(field: &FieldSchema, index: &str, given: Option<String>) -> Result<Metric, Fault> {
+    let field_name = &field.name;
+    let (usual, all) = match field.data_type {
+        DataType::BinaryVector if matches!(index, "BIN_FLAT" | AUTOINDEX) => {
+            (Metric::Hamming, ALL_BIT_METRICS)
         }
-        AUTOINDEX | "" => true,
-        other => {
-            return Err(Fault::invalid(format!("invalid index type: {other}")));
+        DataType::BinaryVector => (Metric::Hamming, BIT_METRICS),
+        DataType::SparseFloatVector if field.is_function_output => {
+            (Metric::Bm25, &[Metric::Bm25][..])
         }
+        DataType::SparseFloatVector => (Metric::Ip, &[Metric::Ip][..]),
+        _ => (Metric::Cosine, FLOAT_METRICS),
     };
-    if field.data_type == DataType::Json {
-        return Err(Fault::invalid("create index on JSON field is not supported"));
+    let Some(name) = given else { return Ok(usual) };
+    let found = Metric::from_name(&name);
+    if let Some(metric) = found.filter(|metric| all.contains(metric)) {
+        return Ok(metric);
     }
-    if !fits {
-        return Err(Fault::invalid(format!(
-            "{index_type} are not supported on {} field: {}",
-            field.data_type.name(),
-            field.name
-        )));
+    Err(match (field.data_type, found) {
+        (DataType::SparseFloatVector, _) if field.is_function_output => Fault::invalid(format!(
+            "index metric type of BM25 function output field must be BM25, got {name}, \
+             field name = {field_name}"
+        )),
+        (DataType::SparseFloatVector, Some(Metric::Bm25)) => Fault::invalid(format!(
+            "only BM25 Function output field support BM25 metric type, field name = {field_name}"
+        )),
+        (DataType::SparseFloatVector, _) => invalid_params(&format!(
+            "only IP is the supported metric type for sparse index, got {name}, \
+             field name = {field_name}"
+        )),
+        (DataType::BinaryVector, _) => {
+            let all: Vec<&str> = all.iter().map(|m| m.name()).collect();
+            let all = all.join(" ");
+            Fault::invalid(format!(
+                "metric type {name} not found or not supported, supported: [{all}], \
+                 field name = {field_name}"
+            ))
+        }
+        (_, Some(_)) => invalid_params(&format!(
+            "float vector index does not support metric type: {name}, field name = {field_name}"
+        )),
+        (_, None) => Fault::invalid(format!(
+            "metric type {name} not found or not supported, supported: \
+             [L2 IP COSINE HAMMING JACCARD], field name = {field_name}"
+        )),
+    })
+}
+
+fn check_sparse(given: &Given<'_>) -> Result<(), Fault> {
+    for (name, high) in FRACTIONS {
+        let Some(text) = given.get(name) else { continue };
+        let is_good = text.trim().parse::<f64>().is_ok_and(|v| (0.0..=high).contains(&v));
+        if !is_good || (name == "drop_ratio_build" && text.trim().parse() == Ok(1.0)) {
+            return Err(out_of_range(name, &text, "0", &high.to_string()));
+        }
     }
-    let mut kept: Props = vec![("index_type".to_owned(), index_type.to_owned())];
-    keep_rest(&mut kept, extra);
-    Ok(Definition { params: kept, exact_in_place: false })
+    match given.get("inverted_index_algo") {
+        Some(name) if !ALGORITHMS.contains(&name.as_str()) => Err(Fault::invalid(format!(
+            "sparse inverted index algo {name} not found or not supported, supported: [{}]",
+            ALGORITHMS.join(" ")
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn keep_rest(kept: &mut Props, extra: &[KeyValuePair]) {
@@ -152,14 +258,16 @@ fn check_range(range: &Param, text: &str) -> Result<(), Fault> {
     let Param { name, low, high } = range;
     match text.trim().parse::<i64>() {
         Ok(value) if (*low..=*high).contains(&value) => Ok(()),
-        _ => Err(Fault::new(
-            Code::ParameterInvalid,
-            format!(
-                "param '{name}' out of range: \
-                 invalid parameter[{text} out of range {low} <= value <= {high}]"
-            ),
-        )),
+        _ => Err(out_of_range(name, text, &low.to_string(), &high.to_string())),
     }
+}
+
+fn out_of_range(name: &str, text: &str, low: &str, high: &str) -> Fault {
+    let text = format!(
+        "param '{name}' out of range: \
+         invalid parameter[{text} out of range {low} <= value <= {high}]"
+    );
+    Fault::new(Code::ParameterInvalid, text)
 }
 
 fn check_divides(field: &FieldSchema, m: Option<String>) -> Result<(), Fault> {
@@ -172,87 +280,5 @@ fn check_divides(field: &FieldSchema, m: Option<String>) -> Result<(), Fault> {
             "dimension must be able to be divided by `m`, dimension: {}, m: {text}",
             field.dim
         ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use millstream_catalog::model::FieldId;
-
-    use super::*;
-
-    fn field(data_type: DataType) -> FieldSchema {
-        FieldSchema {
-            id: FieldId(101),
-            name: "f".into(),
-            description: String::new(),
-            data_type,
-            is_primary: false,
-            auto_id: false,
-            is_dynamic: false,
-            dim: 8,
-            max_length: 4,
-            type_params: Vec::new(),
-        }
-    }
-
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<KeyValuePair> {
-        let pair = |(k, v): &(&str, &str)| KeyValuePair { key: (*k).into(), value: (*v).into() };
-        pairs.iter().map(pair).collect()
-    }
-
-    fn vector(given: &[(&str, &str)]) -> Result<Definition, Fault> {
-        define(&field(DataType::FloatVector), &pairs(given))
-    }
-
-    #[test]
-    fn the_index_of_hello_world_is_accepted_and_kept_as_given() {
-        let params = "{\"nlist\": 128}";
-        let made = vector(&[("index_type", "IVF_FLAT"), ("metric_type", "L2"), ("params", params)])
-            .unwrap();
-        assert!(made.exact_in_place);
-        let keys: Vec<&str> = made.params.iter().map(|(k, _)| k.as_str()).collect();
-        assert_eq!(keys, ["index_type", "metric_type", "params"]);
-        assert_eq!(made.params[2].1, params);
-    }
-
-    #[test]
-    fn a_parameter_out_of_range_is_refused() {
-        for params in ["{\"nlist\": 0}", "{\"nlist\": 65537}", "{\"nlist\": \"x\"}"] {
-            let fault = vector(&[("index_type", "IVF_SQ8"), ("params", params)]).unwrap_err();
-            assert!(fault.message.contains("out of range 1 <= value <= 65536"), "{fault}");
-        }
-        let flat_key = vector(&[("index_type", "HNSW"), ("M", "4096")]).unwrap_err();
-        assert!(flat_key.message.contains("'M' out of range"), "{flat_key}");
-        let odd = vector(&[("index_type", "IVF_PQ"), ("params", "{\"m\": 3}")]).unwrap_err();
-        assert!(odd.message.contains("divided by `m`"), "{odd}");
-    }
-
-    #[test]
-    fn unknown_types_and_metrics_are_refused_in_the_words_that_clients_know() {
-        let kind = vector(&[("index_type", "MAGIC")]).unwrap_err();
-        assert_eq!(kind.message, "invalid index type: MAGIC: invalid parameter");
-        let metric = vector(&[("metric_type", "FOO")]).unwrap_err();
-        assert!(metric.message.contains("metric type FOO not found or not supported"), "{metric}");
-        let auto = vector(&[("index_type", "AUTOINDEX"), ("params", "{\"nlist\": 1}")]);
-        assert!(auto.unwrap_err().message.contains("only metric type can be passed"));
-    }
-
-    #[test]
-    fn without_parameters_the_server_chooses_type_and_metric() {
-        let made = vector(&[]).unwrap();
-        assert_eq!(made.params[0].1, "AUTOINDEX");
-        assert_eq!(made.params[1].1, "COSINE");
-    }
-
-    #[test]
-    fn scalar_types_fit_their_fields_only() {
-        let on = |data_type, kind| define(&field(data_type), &pairs(&[("index_type", kind)]));
-        assert!(on(DataType::VarChar, "Trie").is_ok());
-        assert!(on(DataType::Int64, "STL_SORT").is_ok());
-        assert!(on(DataType::Bool, "INVERTED").is_ok());
-        assert!(on(DataType::Int64, "Trie").is_err());
-        assert!(on(DataType::Json, "INVERTED").is_err());
-        assert!(on(DataType::Int64, "IVF_FLAT").is_err());
     }
 }

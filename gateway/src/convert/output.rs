@@ -29,11 +29,15 @@ impl Output {
         let mut all_keys = false;
         for name in wanted.iter().map(|n| n.trim()) {
             if name == "*" {
-                for field in &schema.fields {
+                for field in schema.fields.iter().filter(|f| f.is_stored()) {
                     output.add(field.id, &field.name);
                     all_keys |= field.is_dynamic;
                 }
             } else if let Some(field) = schema.field(name) {
+                if !field.is_stored() {
+                    let text = format!("not allowed to retrieve raw data of field {name}");
+                    return Err(Fault::plain(text));
+                }
                 output.add(field.id, name);
                 all_keys |= field.is_dynamic;
             } else if let Some(dynamic) = schema.dynamic_field() {
@@ -119,16 +123,11 @@ mod tests {
 
     fn field(id: i64, name: &str, data_type: DataType) -> FieldSchema {
         FieldSchema {
-            id: FieldId(id),
-            name: name.into(),
-            description: String::new(),
-            data_type,
             is_primary: id == 100,
-            auto_id: false,
             is_dynamic: name == DYNAMIC_FIELD,
             dim: 2,
-            max_length: 4,
-            type_params: Vec::new(),
+            is_function_output: data_type == DataType::SparseFloatVector,
+            ..FieldSchema::new(FieldId(id), name, data_type)
         }
     }
 
@@ -144,6 +143,7 @@ mod tests {
             enable_dynamic_field: dynamic,
             fields,
             version: 0,
+            functions: Vec::new(),
         }
     }
 
@@ -176,10 +176,21 @@ mod tests {
             field: FieldId(102),
             data_type: DataType::Json,
             values: Values::Json(vec![row, Bytes::from_static(b"{}")]),
+            validity: None,
         };
         let rendered = output.render(&schema(true), vec![column]).unwrap();
         assert!(rendered[0].is_dynamic);
         let text = format!("{:?}", rendered[0].field);
         assert!(text.contains("red") && !text.contains("size"), "{text}");
+    }
+
+    #[test]
+    fn what_a_function_fills_is_not_returned() {
+        let mut schema = schema(true);
+        schema.fields.push(field(103, "bm25", DataType::SparseFloatVector));
+        let resolve = |name: &str| Output::resolve(&schema, &[name.to_owned()]);
+        assert_eq!(resolve("*").unwrap().fields, [FieldId(100), FieldId(101), FieldId(102)]);
+        let refused = resolve("bm25").unwrap_err().message;
+        assert_eq!(refused, "not allowed to retrieve raw data of field bm25");
     }
 }

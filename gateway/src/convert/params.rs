@@ -55,6 +55,14 @@ pub fn integer(
     }
 }
 
+/// A JSON value in the spelling of a parameter: texts without their quotes.
+pub fn text_of(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// The JSON object under the key `params`; empty when there is none.
 pub fn nested(pairs: &[KeyValuePair]) -> Result<serde_json::Map<String, serde_json::Value>, Fault> {
     match find(pairs, "params") {

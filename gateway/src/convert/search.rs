@@ -1,22 +1,33 @@
-//! Parameters of reads: `search_params` and `query_params` with their ranges, in Milvus's words.
+//! Parameters of searches: `search_params` with their ranges, in Milvus's words.
+
+mod group;
+mod page;
+mod range;
+#[cfg(test)]
+mod tests;
+mod tune;
 
 use millstream_catalog::model::limits::TOPK_MAX;
-use millstream_catalog::model::{Collection, Fault, FieldSchema, Metric};
-use millstream_expr::TemplateValue;
-use std::collections::HashMap;
+use millstream_catalog::model::{Collection, DataType, Fault, FieldSchema, Metric};
+use serde_json::{Map, Value};
 
 use super::params::{self, find, flag, integer, nested};
 use crate::pb::common::KeyValuePair;
-use crate::pb::schema as wire;
+
+pub use super::query::{QueryParams, query_params};
+pub use super::templates::templates;
+pub use group::{Grouping, grouping};
+pub use page::{Page, new_token};
+pub use tune::check_tuning;
 
 /// What the parameters of a search say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchParams {
     /// The vector field; chosen by the schema when empty.
     pub anns_field: String,
-    /// Hits wanted after the offset.
+    /// Hits wanted after the offset; groups of hits when they are grouped.
     pub topk: u32,
-    /// Hits to skip.
+    /// Hits, or groups, to skip.
     pub offset: u32,
     /// The metric that the client expects; any when none.
     pub metric: Option<String>,
@@ -24,28 +35,60 @@ pub struct SearchParams {
     pub round_decimal: Option<u32>,
     /// Whether the client reads page after page at one time.
     pub iterator: bool,
+    /// The page of a search iterator of the second kind.
+    pub page: Option<Page>,
+    /// The collection that an iterator was made on.
+    pub collection_id: Option<i64>,
+    /// The scores where hits end: worst and best, as the client names them.
+    pub radius: Option<f32>,
+    /// See [`SearchParams::radius`].
+    pub range_filter: Option<f32>,
+    /// How hits are grouped.
+    pub group: Option<Grouping>,
+    /// What an index type reads: checked against the index of the field.
+    pub tuning: Map<String, Value>,
 }
 
-/// Reads `search_params`.
-pub fn search_params(pairs: &[KeyValuePair]) -> Result<SearchParams, Fault> {
-    let topk_text = find(pairs, "topk").or_else(|| find(pairs, "limit"));
-    let Some(topk_text) = topk_text else {
-        return Err(Fault::plain("topk not found in search_params"));
-    };
-    let topk: i64 = topk_text
-        .trim()
-        .parse()
-        .map_err(|_| Fault::plain(format!("topk [{topk_text}] is invalid")))?;
+/// Reads `search_params`. A search that is part of a hybrid one gives the hits that the whole wants,
+/// which stand in for its own `topk`; such a search has no offset and no groups of its own.
+///
+/// # Errors
+/// Those of Milvus, for a parameter that is missing, unreadable or out of range.
+pub fn search_params(
+    pairs: &[KeyValuePair],
+    of_hybrid: Option<u32>,
+) -> Result<SearchParams, Fault> {
     let inner = nested(pairs)?;
-    let offset =
-        integer(pairs, "offset", |text| Fault::plain(format!("offset [{text}] is invalid")))?
-            .or_else(|| inner.get("offset").and_then(serde_json::Value::as_i64))
-            .unwrap_or(0);
+    let iterator = flag(pairs, "iterator");
+    let mut topk = match (topk(pairs)?, of_hybrid) {
+        (Some(topk), _) => topk,
+        (None, Some(whole)) => i64::from(whole),
+        (None, None) => return Err(Fault::plain("topk not found in search_params")),
+    };
+    if iterator && topk > TOPK_MAX.cast_signed() {
+        topk = TOPK_MAX.cast_signed();
+    }
+    let offset = if of_hybrid.is_none() { offset(pairs, &inner)? } else { 0 };
     let (topk, offset) = window(topk, offset)?;
-    check_growing(pairs)?;
-    check_refused(pairs, &inner)?;
+    check_growing(find(pairs, "ignore_growing"))?;
+    let growing = inner.get("ignore_growing").map(params::text_of);
+    check_growing(growing.as_deref())?;
+    for key in ["order_by_fields"] {
+        if find(pairs, key).is_some_and(|v| !v.is_empty() && v != "None") {
+            return Err(Fault::invalid(format!("{key} is not supported yet in a search")));
+        }
+    }
+    let (radius, range_filter) = range::read(pairs, &inner)?;
+    let group = if of_hybrid.is_none() { grouping(pairs)? } else { None };
+    if group.is_some() && iterator {
+        return Err(Fault::invalid("Not allowed to do groupBy when doing iteration"));
+    }
+    if group.is_some() && radius.is_some() {
+        let text = "Not allowed to do range-search when doing search-group-by";
+        return Err(Fault::invalid(text));
+    }
     let metric = find(pairs, "metric_type")
-        .or_else(|| inner.get("metric_type").and_then(serde_json::Value::as_str))
+        .or_else(|| inner.get("metric_type").and_then(Value::as_str))
         .filter(|text| !text.is_empty())
         .map(str::to_owned);
     Ok(SearchParams {
@@ -54,8 +97,34 @@ pub fn search_params(pairs: &[KeyValuePair]) -> Result<SearchParams, Fault> {
         offset,
         metric,
         round_decimal: round_decimal(pairs)?,
-        iterator: flag(pairs, "iterator"),
+        iterator,
+        page: page::read(pairs, iterator, offset)?,
+        collection_id: collection_id(pairs)?,
+        radius,
+        range_filter,
+        group,
+        tuning: inner,
     })
+}
+
+fn topk(pairs: &[KeyValuePair]) -> Result<Option<i64>, Fault> {
+    let Some(text) = find(pairs, "topk").or_else(|| find(pairs, "limit")) else { return Ok(None) };
+    let read = text.trim().parse().map_err(|_| Fault::plain(format!("topk [{text}] is invalid")));
+    read.map(Some)
+}
+
+fn offset(pairs: &[KeyValuePair], inner: &Map<String, Value>) -> Result<i64, Fault> {
+    let wrong = |text: &str| Fault::plain(format!("offset [{text}] is invalid"));
+    if let Some(offset) = integer(pairs, "offset", wrong)? {
+        return Ok(offset);
+    }
+    match inner.get("offset") {
+        None | Some(Value::Null) => Ok(0),
+        Some(value) => {
+            let text = params::text_of(value);
+            text.trim().parse().map_err(|_| wrong(&text))
+        }
+    }
 }
 
 fn window(topk: i64, offset: i64) -> Result<(u32, u32), Fault> {
@@ -81,7 +150,11 @@ fn window(topk: i64, offset: i64) -> Result<(u32, u32), Fault> {
     Ok((narrow(topk)?, narrow(offset)?))
 }
 
-fn round_decimal(pairs: &[KeyValuePair]) -> Result<Option<u32>, Fault> {
+/// The decimals that scores are rounded to.
+///
+/// # Errors
+/// When there are others than -1 or 0 to 6.
+pub fn round_decimal(pairs: &[KeyValuePair]) -> Result<Option<u32>, Fault> {
     let wrong = |text: &str| {
         Fault::plain(format!(
             "round_decimal [{text}] is invalid, should be -1 or an integer in range [0, 6]"
@@ -97,8 +170,11 @@ fn round_decimal(pairs: &[KeyValuePair]) -> Result<Option<u32>, Fault> {
 }
 
 /// Growing rows are never ignored, but what a client writes there must be a boolean.
-fn check_growing(pairs: &[KeyValuePair]) -> Result<(), Fault> {
-    match find(pairs, "ignore_growing") {
+///
+/// # Errors
+/// When it is not.
+pub fn check_growing(text: Option<&str>) -> Result<(), Fault> {
+    match text {
         None | Some("") => Ok(()),
         Some(text) => match params::parse_bool(text) {
             Some(_) => Ok(()),
@@ -107,26 +183,34 @@ fn check_growing(pairs: &[KeyValuePair]) -> Result<(), Fault> {
     }
 }
 
-/// Refuses what would change the answer and is not done.
-fn check_refused(
-    pairs: &[KeyValuePair],
-    inner: &serde_json::Map<String, serde_json::Value>,
-) -> Result<(), Fault> {
-    for key in ["radius", "range_filter"] {
-        if find(pairs, key).is_some() || inner.contains_key(key) {
-            let text = format!("range search is not supported yet, parameter = {key}");
-            return Err(Fault::invalid(text));
-        }
+/// The collection that an iterator says it was made on.
+///
+/// # Errors
+/// When it is no number.
+pub fn collection_id(pairs: &[KeyValuePair]) -> Result<Option<i64>, Fault> {
+    integer(pairs, "collection_id", |text| {
+        Fault::expected("value for collection id is invalid", "int value for collection_id", text)
+    })
+}
+
+/// An iterator goes on only on the collection that it was made on.
+///
+/// # Errors
+/// When the name means another one now.
+pub fn check_same_collection(collection: &Collection, given: Option<i64>) -> Result<(), Fault> {
+    match given {
+        Some(id) if id > 0 && id != collection.id.0 => Err(Fault::invalid(
+            "Input collection id is not consistent to collectionID in the context,alias or \
+             database may have changed",
+        )),
+        _ => Ok(()),
     }
-    for key in ["group_by_field", "group_by_fields", "order_by_fields"] {
-        if find(pairs, key).is_some_and(|v| !v.is_empty() && v != "None") {
-            return Err(Fault::invalid(format!("{key} is not supported yet")));
-        }
-    }
-    Ok(())
 }
 
 /// The vector field of a search.
+///
+/// # Errors
+/// When there is none of this name, or several and no name.
 pub fn vector_field<'a>(collection: &'a Collection, name: &str) -> Result<&'a FieldSchema, Fault> {
     if name.is_empty() {
         let mut fields = collection.schema.vector_fields();
@@ -150,178 +234,45 @@ pub fn vector_field<'a>(collection: &'a Collection, name: &str) -> Result<&'a Fi
     }
 }
 
+/// The metrics that rows of a field are compared by, the first when nobody names one.
+const fn metrics(field: &FieldSchema) -> &'static [Metric] {
+    match field.data_type {
+        _ if field.is_function_output => &[Metric::Bm25],
+        DataType::SparseFloatVector => &[Metric::Ip],
+        DataType::BinaryVector => {
+            &[Metric::Hamming, Metric::Jaccard, Metric::Substructure, Metric::Superstructure]
+        }
+        _ => &[Metric::Cosine, Metric::L2, Metric::Ip],
+    }
+}
+
 /// The metric of a search: that of the index, which a metric given must agree with.
+///
+/// # Errors
+/// When it does not, or is none of the field's.
 pub fn metric_of(
     collection: &Collection,
     field: &FieldSchema,
     given: Option<&str>,
 ) -> Result<Metric, Fault> {
+    let possible = metrics(field);
     let index = collection.index_on(field.id);
     let indexed = index.and_then(|i| i.param("metric_type")).and_then(Metric::from_name);
     let Some(given) = given else {
-        return Ok(indexed.unwrap_or(Metric::Cosine));
+        return Ok(indexed.unwrap_or(possible[0]));
     };
     let asked = Metric::from_name(given);
-    match (indexed, asked) {
-        (Some(indexed), asked) if asked != Some(indexed) => {
-            Err(Fault::expected("metric type not match", indexed.name(), given))
-        }
-        (_, Some(asked)) => Ok(asked),
-        (None, None) => Err(Fault::invalid(format!(
-            "metric type {given} not found or not supported, supported: [L2 IP COSINE]"
-        ))),
-        (Some(indexed), None) => {
-            Err(Fault::expected("metric type not match", indexed.name(), given))
-        }
+    if let Some(indexed) = indexed {
+        return match asked {
+            Some(asked) if asked == indexed => Ok(indexed),
+            _ => Err(Fault::expected("metric type not match", indexed.name(), given)),
+        };
     }
-}
-
-/// What the parameters of a query say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueryParams {
-    /// Rows wanted after the offset; all when none.
-    pub limit: Option<u64>,
-    /// Rows to skip.
-    pub offset: u64,
-    /// Whether the client reads page after page at one time.
-    pub iterator: bool,
-}
-
-/// Reads `query_params`.
-pub fn query_params(pairs: &[KeyValuePair]) -> Result<QueryParams, Fault> {
-    check_growing(pairs)?;
-    for key in ["group_by_fields", "order_by_fields"] {
-        if find(pairs, key).is_some_and(|v| !v.is_empty() && v != "None") {
-            return Err(Fault::invalid(format!("{key} is not supported yet")));
-        }
-    }
-    let iterator = flag(pairs, "iterator");
-    let limit = integer(pairs, "limit", |text| Fault::plain(format!("limit [{text}] is invalid")))?;
-    let Some(limit) = limit.filter(|l| *l != -1) else {
-        return Ok(QueryParams { iterator, ..QueryParams::default() });
-    };
-    let offset =
-        integer(pairs, "offset", |text| Fault::plain(format!("offset [{text}] is invalid")))?
-            .unwrap_or(0);
-    let wrong = |what: String| Fault::plain(format!("invalid max query result window, {what}"));
-    if limit <= 0 {
-        return Err(wrong(format!("limit [{limit}] is invalid, should be greater than 0")));
-    }
-    if offset < 0 {
-        return Err(wrong(format!("offset [{offset}] is invalid, should be gte than 0")));
-    }
-    let (limit, offset) = (limit.unsigned_abs(), offset.unsigned_abs());
-    let end = limit.saturating_add(offset);
-    if end > TOPK_MAX {
-        let text = format!("(offset+limit) should be in range [1, {TOPK_MAX}], but got {end}");
-        return Err(wrong(text));
-    }
-    Ok(QueryParams { limit: Some(limit), offset, iterator })
-}
-
-/// The values of `{name}` placeholders in a filter.
-pub fn templates(
-    values: HashMap<String, wire::TemplateValue>,
-) -> Result<Vec<(String, TemplateValue)>, Fault> {
-    let convert = |(name, value): (String, wire::TemplateValue)| match template(value, 0) {
-        Some(value) => Ok((name, value)),
-        None => {
-            let text = format!("the value of template {{{name}}} is of a type not supported yet");
-            Err(Fault::invalid(text))
-        }
-    };
-    values.into_iter().map(convert).collect()
-}
-
-fn template(value: wire::TemplateValue, depth: u32) -> Option<TemplateValue> {
-    use wire::template_value::Val;
-    Some(match value.val? {
-        Val::BoolVal(v) => TemplateValue::Bool(v),
-        Val::Int64Val(v) => TemplateValue::Int(v),
-        Val::FloatVal(v) => TemplateValue::Float(v),
-        Val::StringVal(v) => TemplateValue::Text(v),
-        Val::ArrayVal(array) => template_list(array, depth)?,
-        Val::BytesVal(_) => return None,
+    asked.filter(|asked| possible.contains(asked)).ok_or_else(|| {
+        let names: Vec<&str> = possible.iter().map(|m| m.name()).collect();
+        let names = names.join(" ");
+        Fault::invalid(format!(
+            "metric type {given} not found or not supported, supported: [{names}]"
+        ))
     })
-}
-
-fn template_list(array: wire::TemplateArrayValue, depth: u32) -> Option<TemplateValue> {
-    use wire::template_array_value::Data;
-    if depth > 8 {
-        return None;
-    }
-    let list = match array.data {
-        None => Vec::new(),
-        Some(Data::BoolData(a)) => a.data.into_iter().map(TemplateValue::Bool).collect(),
-        Some(Data::LongData(a)) => a.data.into_iter().map(TemplateValue::Int).collect(),
-        Some(Data::DoubleData(a)) => a.data.into_iter().map(TemplateValue::Float).collect(),
-        Some(Data::StringData(a)) => a.data.into_iter().map(TemplateValue::Text).collect(),
-        Some(Data::ArrayData(a)) => {
-            a.data.into_iter().map(|a| template_list(a, depth + 1)).collect::<Option<_>>()?
-        }
-        Some(Data::JsonData(_)) => return None,
-    };
-    Some(TemplateValue::List(list))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<KeyValuePair> {
-        let pair = |(k, v): &(&str, &str)| KeyValuePair { key: (*k).into(), value: (*v).into() };
-        pairs.iter().map(pair).collect()
-    }
-
-    #[test]
-    fn the_parameters_of_a_plain_search_are_read() {
-        let read = search_params(&pairs(&[
-            ("anns_field", "v"),
-            ("topk", "10"),
-            ("metric_type", "L2"),
-            ("params", "{\"nprobe\": 10}"),
-            ("round_decimal", "-1"),
-            ("ignore_growing", "False"),
-            ("offset", "5"),
-        ]));
-        let read = read.unwrap();
-        assert_eq!((read.topk, read.offset, read.round_decimal), (10, 5, None));
-        assert_eq!(read.metric.as_deref(), Some("L2"));
-    }
-
-    #[test]
-    fn parameters_out_of_range_are_refused_in_the_words_that_clients_know() {
-        let text = |given: &[(&str, &str)]| search_params(&pairs(given)).unwrap_err().message;
-        assert_eq!(text(&[]), "topk not found in search_params");
-        assert!(
-            text(&[("topk", "0")])
-                .starts_with("topk [0] is invalid, top k should be in range [1, 16384], but got 0")
-        );
-        assert!(text(&[("topk", "x")]).contains("topk [x] is invalid"));
-        assert!(text(&[("topk", "1"), ("offset", "-1")]).contains("offset [-1] is invalid"));
-        assert!(text(&[("topk", "16384"), ("offset", "1")]).contains("but got 16385"));
-        assert!(text(&[("topk", "1"), ("round_decimal", "7")]).contains("round_decimal [7]"));
-        assert!(
-            text(&[("topk", "1"), ("ignore_growing", "maybe")])
-                .contains("parse search growing failed")
-        );
-        assert!(
-            text(&[("topk", "1"), ("params", "{\"radius\": 1}")]).contains("range search is not")
-        );
-    }
-
-    #[test]
-    fn a_query_window_is_checked() {
-        let read = |given: &[(&str, &str)]| query_params(&pairs(given));
-        assert_eq!(read(&[]).unwrap().limit, None);
-        assert_eq!(read(&[("limit", "5"), ("offset", "2")]).unwrap().offset, 2);
-        let wide = read(&[("limit", "16384"), ("offset", "1")]).unwrap_err().message;
-        assert_eq!(
-            wide,
-            "invalid max query result window, (offset+limit) should be in range [1, 16384], but \
-             got 16385"
-        );
-        assert!(read(&[("limit", "0")]).is_err());
-        assert!(read(&[("limit", "1"), ("offset", "-1")]).is_err());
-    }
 }

@@ -56,7 +56,8 @@ replies! {
     GetFlushStateResponse, GetIndexBuildProgressResponse, GetIndexStateResponse,
     GetIndexStatisticsResponse, GetLoadStateResponse, GetLoadingProgressResponse,
     GetPartitionStatisticsResponse, GetVersionResponse, ListCredUsersResponse,
-    ListDatabasesResponse, ListResourceGroupsResponse, MutationResult, QueryResults, SearchResults,
+    ListDatabasesResponse, ListResourceGroupsResponse, MutationResult, QueryResults,
+    RunAnalyzerResponse, SearchResults,
     SelectRoleResponse, SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse,
 }
 

@@ -1,54 +1,88 @@
-//! `VarColumn`: texts that stay where the request has them.
+//! `VarColumn`: values of different lengths that stay where the request has them.
 
 use bytes::{Bytes, BytesMut};
 
+use super::protobuf::{Fields, Value};
+
+/// Marks a row whose value is the fallback.
+const FALLBACK: (u32, u32) = (u32::MAX, 0);
+
 /// Values of different lengths that lie somewhere in one run of bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct VarColumn {
     bytes: Bytes,
     /// Start and length of each value.
     spans: Vec<(u32, u32)>,
+    /// The value of rows that give none.
+    fallback: Bytes,
 }
 
 impl VarColumn {
     /// The same value in every row.
-    pub fn repeated(value: &'static [u8], rows: u32) -> VarColumn {
-        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-        let spans = vec![(0, length); rows as usize];
-        VarColumn { bytes: Bytes::from_static(value), spans }
+    pub fn repeated(value: Bytes, rows: u32) -> VarColumn {
+        VarColumn { bytes: Bytes::new(), spans: vec![FALLBACK; rows as usize], fallback: value }
     }
 
     /// Texts that are made here.
     pub fn from_texts<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> VarColumn {
         let mut bytes = BytesMut::new();
-        let mut spans = Vec::new();
+        let mut ends = Vec::new();
         for text in texts {
-            let text = text.as_ref();
-            // Both fit: a request and what is made of it stay far below 4 GiB.
-            spans.push((bytes.len() as u32, text.len() as u32));
-            bytes.extend_from_slice(text);
+            bytes.extend_from_slice(text.as_ref());
+            ends.push(bytes.len());
         }
-        VarColumn { bytes: bytes.freeze(), spans }
+        VarColumn::from_ends(bytes.freeze(), ends)
+    }
+
+    /// Values that lie one after the other, by where each ends.
+    pub fn from_ends(bytes: Bytes, ends: impl IntoIterator<Item = usize>) -> VarColumn {
+        let mut start = 0;
+        let span = |end: usize| {
+            // Both fit: a request and what is made of it stay far below 4 GiB.
+            let span = (start as u32, (end - start) as u32);
+            start = end;
+            span
+        };
+        let spans = ends.into_iter().map(span).collect();
+        VarColumn { bytes, spans, fallback: Bytes::new() }
     }
 
     /// Finds the values of an encoded message of `repeated bytes value = 1` without copying them.
+    /// An integer under number 2, the dimension of sparse vectors, is passed over.
     pub fn from_message(bytes: Bytes) -> Option<VarColumn> {
         let mut spans = Vec::new();
-        let mut at = 0;
-        while at < bytes.len() {
-            let (tag, next) = varint(&bytes, at)?;
-            if tag != (1 << 3 | 2) {
-                return None;
+        let mut fields = Fields::new(&bytes);
+        while let Some(field) = fields.field().ok()? {
+            match field {
+                (1, Value::Run(start, end)) => {
+                    let length = u32::try_from(end - start).ok()?;
+                    spans.push((u32::try_from(start).ok()?, length));
+                }
+                (2, Value::Varint(_)) => {}
+                _ => return None,
             }
-            let (length, start) = varint(&bytes, next)?;
-            let end = start.checked_add(usize::try_from(length).ok()?)?;
-            if end > bytes.len() {
-                return None;
-            }
-            spans.push((u32::try_from(start).ok()?, u32::try_from(length).ok()?));
-            at = end;
         }
-        Some(VarColumn { bytes, spans })
+        Some(VarColumn { bytes, spans, fallback: Bytes::new() })
+    }
+
+    /// Gives the rows that `valid` marks with 0 the value `fallback`. The values are either one for
+    /// each row or one for each row that is marked with 1; false when they are neither.
+    pub fn spread(&mut self, valid: &[u8], nulls: usize, fallback: Bytes) -> bool {
+        if self.spans.len() == valid.len() {
+            let rows = self.spans.iter_mut().zip(valid).filter(|(_, valid)| **valid == 0);
+            rows.for_each(|(span, _)| *span = FALLBACK);
+        } else if self.spans.len() + nulls == valid.len() {
+            let mut given = self.spans.iter();
+            let span = |valid: &u8| match valid {
+                0 => FALLBACK,
+                _ => given.next().copied().unwrap_or(FALLBACK),
+            };
+            self.spans = valid.iter().map(span).collect();
+        } else {
+            return false;
+        }
+        self.fallback = fallback;
+        true
     }
 
     /// Number of values.
@@ -63,8 +97,11 @@ impl VarColumn {
 
     /// One value; empty when there is no such row.
     pub fn value(&self, row: usize) -> &[u8] {
-        let (start, length) = self.spans.get(row).copied().unwrap_or_default();
-        &self.bytes[start as usize..start as usize + length as usize]
+        match self.spans.get(row).copied() {
+            None => &[],
+            Some(FALLBACK) => &self.fallback,
+            Some((start, length)) => &self.bytes[start as usize..start as usize + length as usize],
+        }
     }
 
     /// All values.
@@ -74,20 +111,10 @@ impl VarColumn {
 
     /// Bytes of all values.
     pub fn total(&self) -> usize {
-        self.spans.iter().map(|(_, length)| *length as usize).sum()
+        let length = |span: &(u32, u32)| match *span {
+            FALLBACK => self.fallback.len(),
+            (_, length) => length as usize,
+        };
+        self.spans.iter().map(length).sum()
     }
-}
-
-/// A varint of protobuf, and where the next thing begins.
-fn varint(bytes: &[u8], mut at: usize) -> Option<(u64, usize)> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = *bytes.get(at)?;
-        at += 1;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some((value, at));
-        }
-    }
-    None
 }

@@ -3,13 +3,17 @@
 //! Vectors and floats go from the request's own bytes into the record with one copy; with several
 //! shards the rows of each are gathered straight into its record.
 
+mod draw;
+
 use millstream_catalog::model::{ChannelId, Collection, DataType, Fault, FieldId, PartitionId};
-use millstream_dataflow::records::ALL_PARTITIONS;
+use millstream_dataflow::records::{ALL_PARTITIONS, OLD_KEYS};
 use millstream_dataflow::shard;
 use millstream_expr::PkList;
 use millstream_log::{BuildError, Kind, Record, RecordBuilder};
 
+pub use self::draw::Draw;
 use crate::convert::columns::{Batch, BatchColumn, BatchValues};
+use crate::convert::var_column::VarColumn;
 
 /// Records by channel, as the writer takes them.
 pub type Units = Vec<(ChannelId, Vec<Record>)>;
@@ -17,13 +21,58 @@ pub type Units = Vec<(ChannelId, Vec<Record>)>;
 /// The primary keys of a batch.
 pub fn pks_of(batch: &Batch, pk: FieldId) -> Result<PkList, Fault> {
     let column = batch.columns.iter().find(|c| c.field == pk);
-    match column.map(|c| &c.values) {
-        Some(BatchValues::Long(keys)) => Ok(PkList::Int(keys.clone())),
-        Some(BatchValues::Var(texts)) => {
+    column.and_then(keys_of).ok_or_else(|| Fault::internal("the batch has no primary key"))
+}
+
+fn keys_of(column: &BatchColumn) -> Option<PkList> {
+    match &column.values {
+        BatchValues::Long(keys) => Some(PkList::Int(keys.clone())),
+        BatchValues::Var(texts) => {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            Ok(PkList::Text(texts.values().map(text).collect()))
+            Some(PkList::Text(texts.values().map(text).collect()))
         }
-        _ => Err(Fault::internal("the batch has no primary key")),
+        _ => None,
+    }
+}
+
+/// Refuses rows that name the same key twice: an upsert of both has no one answer.
+pub fn check_unique(batch: &Batch, pk: FieldId) -> Result<(), Fault> {
+    let repeated = match batch.columns.iter().find(|c| c.field == pk).map(|c| &c.values) {
+        Some(BatchValues::Long(keys)) => has_repeated(keys.clone()),
+        Some(BatchValues::Var(texts)) => has_repeated(texts.values().collect()),
+        _ => false,
+    };
+    let words = "duplicate primary keys are not allowed in the same batch";
+    if repeated { Err(Fault::invalid(words)) } else { Ok(()) }
+}
+
+fn has_repeated<T: Ord>(mut keys: Vec<T>) -> bool {
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// The column of primary keys.
+pub fn key_column(pk: FieldId, keys: &PkList) -> BatchColumn {
+    let (data_type, values) = match keys {
+        PkList::Int(keys) => (DataType::Int64, BatchValues::Long(keys.clone())),
+        PkList::Text(keys) => (DataType::VarChar, BatchValues::Var(VarColumn::from_texts(keys))),
+    };
+    BatchColumn { field: pk, data_type, values, validity: None }
+}
+
+/// Gives the rows new keys; those they have become the old ones, whose rows end.
+pub fn replace_keys(batch: &mut Batch, pk: FieldId, keys: &PkList) {
+    if let Some(old) = batch.columns.iter_mut().find(|c| c.field == pk) {
+        old.field = OLD_KEYS;
+    }
+    batch.columns.push(key_column(pk, keys));
+}
+
+/// The number of keys in a list.
+pub fn key_count(keys: &PkList) -> usize {
+    match keys {
+        PkList::Int(keys) => keys.len(),
+        PkList::Text(keys) => keys.len(),
     }
 }
 
@@ -69,15 +118,9 @@ pub fn delete_keys(
     pk: FieldId,
     pks: &PkList,
 ) -> Result<Units, Fault> {
-    let (data_type, rows, values) = match pks {
-        PkList::Int(keys) => (DataType::Int64, keys.len(), BatchValues::Long(keys.clone())),
-        PkList::Text(keys) => {
-            let texts = crate::convert::var_column::VarColumn::from_texts(keys);
-            (DataType::VarChar, keys.len(), BatchValues::Var(texts))
-        }
-    };
-    let rows = u32::try_from(rows).map_err(|_| Fault::invalid("too many keys to delete"))?;
-    let batch = Batch { rows, columns: vec![BatchColumn { field: pk, data_type, values }] };
+    let rows =
+        u32::try_from(key_count(pks)).map_err(|_| Fault::invalid("too many keys to delete"))?;
+    let batch = Batch { rows, columns: vec![key_column(pk, pks)] };
     let partition = partition.unwrap_or(ALL_PARTITIONS);
     write_rows(Kind::Delete, collection, partition, &batch, pks)
 }
@@ -153,6 +196,15 @@ impl Rows<'_> {
 }
 
 fn add_column(builder: &mut RecordBuilder, column: &BatchColumn, rows: Rows<'_>) {
+    add_values(builder, column, rows);
+    match (&column.validity, rows) {
+        (None, _) => {}
+        (Some(valid), Rows::All) => builder.validity(column.field, valid),
+        (Some(valid), Rows::These(rows)) => builder.validity_gather(column.field, valid, rows),
+    }
+}
+
+fn add_values(builder: &mut RecordBuilder, column: &BatchColumn, rows: Rows<'_>) {
     let (field, ty) = (column.field, column.data_type);
     match &column.values {
         BatchValues::Bool(values) => builder.fixed_from(field, ty, 1, |out| {
@@ -194,7 +246,8 @@ fn size_of(batch: &Batch, rows: u32) -> usize {
         BatchValues::Fixed(bytes, _) => bytes.len(),
         BatchValues::Var(texts) => texts.total() + texts.len() * 4 + 16,
     };
-    let all: usize = batch.columns.iter().map(|c| column(c) + 48).sum();
+    let validity = |c: &BatchColumn| c.validity.as_ref().map_or(0, |v| v.len() + 48);
+    let all: usize = batch.columns.iter().map(|c| column(c) + validity(c) + 48).sum();
     all / batch.rows.max(1) as usize * rows as usize + 48 * batch.columns.len() + 64
 }
 

@@ -20,6 +20,7 @@ fn collection(shards: u16) -> Collection {
         enable_dynamic_field: false,
         fields: Vec::new(),
         version: 3,
+        functions: Vec::new(),
     };
     Collection {
         id: CollectionId(7),
@@ -40,7 +41,8 @@ fn collection(shards: u16) -> Collection {
 
 fn batch(rows: u32) -> Batch {
     let vector = |row: u32| [row as f32, -(row as f32)].into_iter().flat_map(f32::to_le_bytes);
-    let column = |field, data_type, values| BatchColumn { field, data_type, values };
+    let column =
+        |field, data_type, values| BatchColumn { field, data_type, values, validity: None };
     let keys: Vec<i64> = (0..i64::from(rows)).collect();
     let words = VarColumn::from_texts((0..rows).map(|r| format!("w{r}")));
     let vectors: Vec<u8> = (0..rows).flat_map(vector).collect();
@@ -116,6 +118,7 @@ fn narrow_integers_keep_their_sign() {
         field: PK,
         data_type: DataType::Int16,
         values: BatchValues::Int(vec![-2, 300]),
+        validity: None,
     };
     let batch = Batch { rows: 2, columns: vec![column] };
     let units =
@@ -124,4 +127,25 @@ fn narrow_integers_keep_their_sign() {
     let data = units[0].1[0].column(PK).unwrap().data;
     assert_eq!(data.value(0), (-2_i16).to_le_bytes());
     assert_eq!(data.value(1), 300_i16.to_le_bytes());
+}
+
+/// A shard whose rows are all there needs no validity, the others get theirs row by row.
+#[test]
+fn nulls_follow_their_rows_into_the_records() {
+    let mut batch = batch(64);
+    let word = batch.columns.iter_mut().find(|c| c.field == WORD).unwrap();
+    word.validity = Some((0..64).map(|row| u8::from(row % 5 != 0)).collect());
+    let pks = pks_of(&batch, PK).unwrap();
+    for shards in [1, 3, 16] {
+        let units =
+            write_rows(Kind::Upsert, &collection(shards), PartitionId(9), &batch, &pks).unwrap();
+        for record in units.iter().flat_map(|(_, records)| records) {
+            let keys = record.column(PK).unwrap().data;
+            let wanted: Vec<u8> = keys.i64s().map(|key| u8::from(key % 5 != 0)).collect();
+            let found = record.column(WORD).unwrap().validity;
+            let found = found.map_or_else(|| vec![1; wanted.len()], |v| v.to_vec());
+            assert_eq!(found, wanted);
+            assert_eq!(record.column(VECTOR).unwrap().validity, None);
+        }
+    }
 }

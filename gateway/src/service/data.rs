@@ -7,24 +7,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millstream_catalog::model::limits::DEFAULT_PARTITION;
-use millstream_catalog::model::{
-    Collection, CollectionSchema, DataType, Fault, FieldSchema, PartitionId,
-};
+use millstream_catalog::model::{Collection, DataType, Fault, FieldSchema, PartitionId};
 use millstream_dataflow::api::Values;
 use millstream_expr::{PkList, parse_template};
 use millstream_log::Kind as RecordKind;
 
 use super::{Context, read};
-use crate::convert::columns::{Batch, BatchColumn, BatchValues, batch_from_wire};
+use crate::convert::columns::{Batch, Write, batch_from_wire};
 use crate::convert::schema::primary_field;
 use crate::convert::search::templates;
-use crate::convert::var_column::VarColumn;
 use crate::convert::{data, status::success};
 use crate::dml;
 use crate::gateway::Gateway;
 use crate::names;
 use crate::pb;
 use crate::pb::schema::FieldData;
+use crate::pb::schema::field_partial_update_op::OpType;
 use crate::telemetry::Kind;
 
 /// Where rows go, and in what shape they came.
@@ -50,7 +48,7 @@ pub(super) async fn insert(
         fields: request.fields_data,
         rows: request.num_rows,
     };
-    let mut result = write(gateway, RecordKind::Insert, rows).await?;
+    let mut result = write(gateway, Write::Insert, rows).await?;
     result.insert_cnt = i64::from(request.num_rows);
     gateway.telemetry.took(Kind::Insert, begun.elapsed());
     Ok(result)
@@ -63,9 +61,7 @@ pub(super) async fn upsert(
 ) -> Result<pb::MutationResult, Fault> {
     let begun = Instant::now();
     read::check_namespace(request.namespace.as_ref())?;
-    if request.partial_update || !request.field_ops.is_empty() {
-        return Err(Fault::invalid("partial update is not supported yet"));
-    }
+    check_field_ops(&request)?;
     let rows = Rows {
         database: context.database(&request.db_name),
         collection: &request.collection_name,
@@ -73,7 +69,8 @@ pub(super) async fn upsert(
         fields: request.fields_data,
         rows: request.num_rows,
     };
-    let mut result = write(gateway, RecordKind::Upsert, rows).await?;
+    let kind = if request.partial_update { Write::Update } else { Write::Upsert };
+    let mut result = write(gateway, kind, rows).await?;
     let count = i64::from(request.num_rows);
     result.upsert_cnt = count;
     result.insert_cnt = count;
@@ -82,9 +79,29 @@ pub(super) async fn upsert(
     Ok(result)
 }
 
+/// Fields of a partial update are replaced whole; what else can be asked for is refused by name.
+fn check_field_ops(request: &pb::UpsertRequest) -> Result<(), Fault> {
+    for asked in &request.field_ops {
+        let name = &asked.field_name;
+        if !request.fields_data.iter().any(|f| f.field_name == *name) {
+            return Err(Fault::invalid(format!(
+                "field_ops names field {name}, which has no corresponding fieldData pass in"
+            )));
+        }
+        if asked.op != OpType::Replace as i32 {
+            let op = OpType::try_from(asked.op)
+                .map_or_else(|_| asked.op.to_string(), |op| op.as_str_name().to_owned());
+            return Err(Fault::invalid(format!(
+                "partial update operation {op} is not supported yet, field name = {name}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 async fn write(
     gateway: &Arc<Gateway>,
-    kind: RecordKind,
+    kind: Write,
     rows: Rows<'_>,
 ) -> Result<pb::MutationResult, Fault> {
     names::check_collection(rows.collection)?;
@@ -92,18 +109,30 @@ async fn write(
     let name = if rows.partition.is_empty() { DEFAULT_PARTITION } else { rows.partition };
     let partition = partition_named(&collection, name)?;
     let pk = primary_field(&collection.schema)?;
-    if pk.auto_id && kind == RecordKind::Upsert {
-        return Err(Fault::plain("Upsert don't support autoid == true"));
+    let mut batch = batch_from_wire(&collection.schema, kind, rows.rows, rows.fields)?;
+    if kind != Write::Insert {
+        dml::check_unique(&batch, pk.id)?;
     }
-    let mut batch = batch_from_wire(&collection.schema, rows.rows, rows.fields)?;
     if pk.auto_id {
-        let first = gateway.row_ids.alloc(rows.rows).await?;
-        add_keys(&mut batch, &collection.schema, pk, first);
+        new_keys(gateway, &mut batch, &collection, pk, kind).await?;
     }
     let pks = dml::pks_of(&batch, pk.id)?;
-    let units = dml::write_rows(kind, &collection, partition, &batch, &pks)?;
+    let record = match kind {
+        Write::Insert => RecordKind::Insert,
+        Write::Upsert => RecordKind::Upsert,
+        Write::Update => RecordKind::Update,
+    };
+    let units = dml::write_rows(record, &collection, partition, &batch, &pks)?;
     drop(batch); // the request's bytes are not needed while the log works
-    gateway.writer.write(gateway.request_id(), units).await?;
+    let request = gateway.request_id();
+    if kind == Write::Update {
+        // Registered before the write, so that the workers' answer always finds us.
+        let outcome = gateway.dataflow.delete_outcome(request, units.len());
+        gateway.writer.write(request, units).await?;
+        outcome.await?;
+    } else {
+        gateway.writer.write(request, units).await?;
+    }
     let timestamp = gateway.now().await?.0;
     gateway.telemetry.written(&collection.name, u64::from(rows.rows));
     let ids = match pks {
@@ -126,16 +155,34 @@ fn partition_named(collection: &Collection, name: &str) -> Result<PartitionId, F
     found.ok_or_else(|| Fault::partition_not_found(name))
 }
 
-/// Adds the column of automatic keys: consecutive ids, in decimal when the key is text.
-fn add_keys(batch: &mut Batch, schema: &CollectionSchema, pk: &FieldSchema, first: i64) {
-    let ids = first..first + i64::from(batch.rows);
-    let values = match pk.data_type {
-        DataType::VarChar => BatchValues::Var(VarColumn::from_texts(ids.map(|id| id.to_string()))),
-        _ => BatchValues::Long(ids.collect()),
-    };
-    let at = schema.fields.iter().position(|f| f.id == pk.id).unwrap_or(0);
-    let column = BatchColumn { field: pk.id, data_type: pk.data_type, values };
-    batch.columns.insert(at.min(batch.columns.len()), column);
+/// Gives the rows automatic keys. Those of an insert are consecutive; those of an upsert belong to
+/// the shards of the keys that the client gives, which become the old keys.
+async fn new_keys(
+    gateway: &Gateway,
+    batch: &mut Batch,
+    collection: &Collection,
+    pk: &FieldSchema,
+    kind: Write,
+) -> Result<(), Fault> {
+    if kind == Write::Insert {
+        let first = gateway.row_ids.alloc(batch.rows).await?;
+        let ids = first..first + i64::from(batch.rows);
+        let keys = match pk.data_type {
+            DataType::VarChar => PkList::Text(ids.map(|id| id.to_string()).collect()),
+            _ => PkList::Int(ids.collect()),
+        };
+        batch.columns.push(dml::key_column(pk.id, &keys));
+        return Ok(());
+    }
+    let shards = u16::try_from(collection.channels.len())
+        .map_err(|_| Fault::internal("more shards than there can be"))?;
+    let mut draw = dml::Draw::new(&dml::pks_of(batch, pk.id)?, shards);
+    while draw.wants() > 0 {
+        let count = draw.wants();
+        draw.take(gateway.row_ids.alloc(count).await?, count);
+    }
+    dml::replace_keys(batch, pk.id, &draw.into_keys());
+    Ok(())
 }
 
 pub(super) async fn delete(
@@ -161,13 +208,16 @@ pub(super) async fn delete(
             request.expr
         )));
     }
+    if plan.is_random() {
+        return Err(Fault::invalid(format!(
+            "failed to create delete plan: random_sample cannot choose the rows of a delete: {}",
+            request.expr
+        )));
+    }
     let pk = primary_field(&collection.schema)?;
     let delete_cnt = match plan.pk_list() {
         Some(pks) => {
-            let count = match &pks {
-                PkList::Int(keys) => keys.len(),
-                PkList::Text(keys) => keys.len(),
-            };
+            let count = dml::key_count(&pks);
             let units = dml::delete_keys(&collection, partition, pk.id, &pks)?;
             if !units.is_empty() {
                 gateway.writer.write(gateway.request_id(), units).await?;

@@ -4,13 +4,18 @@
 //! panics, metrics, and the slow log. Errors are `Status` in an answer that is otherwise gRPC OK,
 //! because clients retry other gRPC errors for minutes.
 
+mod analyzer;
+mod by_keys;
 mod collection;
 mod data;
 mod database;
+mod hits;
+mod hybrid;
 mod index;
 mod load;
 mod partition;
 mod query;
+mod ranking;
 mod read;
 mod search;
 mod system;
@@ -265,6 +270,9 @@ rpcs! {
         -> GetFlushAllStateResponse, none, system::flush_all_state;
 
     "Search" search(SearchRequest) -> SearchResults, dql, search::search;
+    "HybridSearch" hybrid_search(HybridSearchRequest) -> SearchResults, dql, hybrid::search;
+    "RunAnalyzer" run_analyzer(RunAnalyzerRequest)
+        -> RunAnalyzerResponse, dql, analyzer::run;
     "Query" query(QueryRequest) -> QueryResults, dql, query::query;
 }
 

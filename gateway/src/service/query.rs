@@ -1,16 +1,21 @@
-//! Query: rows that a filter keeps, and counts.
+//! Query: rows that a filter keeps, counts, groups and aggregates.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use millstream_catalog::model::Fault;
-use millstream_dataflow::api::{CountRequest, QueryRequest, Target};
+use millstream_catalog::model::{Collection, Fault};
+use millstream_dataflow::api::{
+    AggregateReply, AggregateRequest, CountRequest, QueryRequest, Target,
+};
+use millstream_expr::Plan;
 
 use super::search::prefix_not_loaded;
 use super::{Context, read};
+use crate::convert::data;
 use crate::convert::output::Output;
+use crate::convert::query::{Grouped, QueryParams, Source, grouped, order_of, query_params};
 use crate::convert::schema::primary_field;
-use crate::convert::search::query_params;
+use crate::convert::search::check_same_collection;
 use crate::convert::status::success;
 use crate::gateway::Gateway;
 use crate::guarantee::{self, Asked};
@@ -21,6 +26,15 @@ use crate::telemetry::Kind;
 
 /// The output name that asks for the number of rows.
 const COUNT: &str = "count(*)";
+
+/// A query, ready but for what it returns.
+struct Question<'c> {
+    collection: &'c Collection,
+    params: QueryParams,
+    target: Target,
+    filter: Option<Plan>,
+    output_fields: &'c [String],
+}
 
 pub(super) async fn query(
     gateway: &Arc<Gateway>,
@@ -33,6 +47,7 @@ pub(super) async fn query(
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
     let params = query_params(&request.query_params)?;
+    check_same_collection(&collection, params.collection_id)?;
     let asked = Asked {
         level: request.consistency_level,
         use_default: request.use_default_consistency,
@@ -47,51 +62,91 @@ pub(super) async fn query(
     let values = std::mem::take(&mut request.expr_template_values);
     let filter = read::filter(&collection, &request.expr, values)?;
     let target = read::target(context, &collection, partitions, guarantee);
-    let pk = primary_field(&collection.schema)?;
-    let mut results = if is_count(&request.output_fields) {
-        if params.limit.is_some() {
-            return Err(Fault::plain("count entities with pagination is not allowed"));
-        }
-        let count = gateway.dataflow.count(CountRequest { target, filter });
-        let reply =
-            gateway.closer.read(&collection.channels, needed, context.timeout(), count).await?;
-        counted(i64::try_from(reply.rows).unwrap_or(i64::MAX))
-    } else {
-        if request.expr.trim().is_empty() && params.limit.is_none() {
-            return Err(Fault::plain("empty expression should be used with limit"));
-        }
-        let output = Output::resolve(&collection.schema, &request.output_fields)?;
-        let output = output.with_field(pk.id, &pk.name);
-        let question = question(target, filter, &output, params.offset, params.limit);
-        let answer = gateway.dataflow.query(question);
-        let reply =
-            gateway.closer.read(&collection.channels, needed, context.timeout(), answer).await?;
-        pb::QueryResults {
-            fields_data: output.render(&collection.schema, reply.columns)?,
-            output_fields: output.names,
-            session_ts: if params.iterator { reply.as_of.0 } else { 0 },
-            ..pb::QueryResults::default()
-        }
-    };
+    let output_fields = &request.output_fields;
+    let blank = request.expr.trim().is_empty();
+    let question = Question { collection: &collection, params, target, filter, output_fields };
+    let answer = answer(gateway, question, blank)?;
+    let mut results =
+        gateway.closer.read(&collection.channels, needed, context.timeout(), answer).await?;
     results.status = Some(success());
-    results.primary_field_name = pk.name.clone();
+    results.primary_field_name = primary_field(&collection.schema)?.name.clone();
     results.collection_name = request.collection_name;
     gateway.telemetry.took(Kind::Query, begun.elapsed());
     Ok(results)
 }
 
-fn question(
-    target: Target,
-    filter: Option<bytes::Bytes>,
-    output: &Output,
-    offset: u64,
-    limit: Option<u64>,
-) -> QueryRequest {
-    QueryRequest { target, filter, output: output.fields.clone(), offset, limit }
+/// The answer to a query that is well-formed; all that is wrong with it is found before the wait.
+fn answer<'q>(
+    gateway: &'q Gateway,
+    question: Question<'q>,
+    blank: bool,
+) -> Result<impl Future<Output = Result<pb::QueryResults, Fault>> + 'q, Fault> {
+    let Question { collection, params, target, filter, output_fields } = question;
+    let schema = &collection.schema;
+    let groups = grouped(schema, output_fields, &params)?;
+    let order = order_of(schema, &params.order_by)?;
+    let count = is_count(output_fields) && params.group_by.is_empty();
+    if count && params.limit.is_some() {
+        return Err(Fault::plain("count entities with pagination is not allowed"));
+    }
+    if blank && params.limit.is_none() && groups.is_none() {
+        return Err(Fault::plain("empty expression should be used with limit"));
+    }
+    let output = match groups {
+        Some(_) => Output::default(),
+        None => {
+            let pk = primary_field(schema)?;
+            Output::resolve(schema, output_fields)?.with_field(pk.id, &pk.name)
+        }
+    };
+    Ok(async move {
+        let encoded = filter.as_ref().map(|plan| plan.encode().into());
+        if count {
+            let request = CountRequest { target, filter: encoded };
+            let reply = gateway.dataflow.count(request).await?;
+            return Ok(counted(i64::try_from(reply.rows).unwrap_or(i64::MAX)));
+        }
+        if let Some(groups) = groups {
+            let request = AggregateRequest {
+                target,
+                filter: encoded,
+                group: groups.group.clone(),
+                aggregates: groups.aggregates.clone(),
+                order,
+                offset: params.offset,
+                limit: params.limit,
+            };
+            let reply = gateway.dataflow.aggregate(request).await?;
+            return aggregated(&groups, reply);
+        }
+        let keys = filter.as_ref().and_then(|plan| plan.pk_list()).map(read::key_list);
+        let request = QueryRequest {
+            target,
+            filter: if keys.is_some() { None } else { encoded },
+            keys,
+            output: output.fields.clone(),
+            order,
+            offset: params.offset,
+            limit: params.limit,
+        };
+        let reply = gateway.dataflow.query(request).await?;
+        Ok(pb::QueryResults {
+            fields_data: output.render(&collection.schema, reply.columns)?,
+            output_fields: output.names,
+            session_ts: if params.iterator { reply.as_of.0 } else { 0 },
+            ..pb::QueryResults::default()
+        })
+    })
 }
 
 fn is_count(output_fields: &[String]) -> bool {
-    matches!(output_fields, [only] if only.trim().eq_ignore_ascii_case(COUNT))
+    match output_fields {
+        [only] => {
+            let name: String = only.chars().filter(|c| !c.is_whitespace()).collect();
+            name.eq_ignore_ascii_case(COUNT)
+        }
+        _ => false,
+    }
 }
 
 fn counted(rows: i64) -> pb::QueryResults {
@@ -108,4 +163,21 @@ fn counted(rows: i64) -> pb::QueryResults {
         output_fields: vec![COUNT.to_owned()],
         ..pb::QueryResults::default()
     }
+}
+
+/// Groups and aggregates as columns under the names that the client gave.
+fn aggregated(groups: &Grouped, reply: AggregateReply) -> Result<pb::QueryResults, Fault> {
+    let lacking = || Fault::internal("an aggregation answers with too few columns");
+    let mut fields_data = Vec::with_capacity(groups.columns.len());
+    let mut output_fields = Vec::with_capacity(groups.columns.len());
+    for (name, source) in &groups.columns {
+        let column = match source {
+            Source::Group(at) => reply.group.get(*at),
+            Source::Aggregate(at) => reply.aggregates.get(*at),
+        };
+        let column = column.cloned().ok_or_else(lacking)?;
+        fields_data.push(data::named(name, column));
+        output_fields.push(name.clone());
+    }
+    Ok(pb::QueryResults { fields_data, output_fields, ..pb::QueryResults::default() })
 }

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use millstream_catalog::model::{Code, Collection, Fault, LoadState, PartitionId};
-use millstream_dataflow::api::{CountRequest, Guarantee, Target};
-use millstream_expr::parse_template;
+use millstream_dataflow::api::{CountRequest, GroupBy, Guarantee, KeyList, Target};
+use millstream_expr::{PkList, Plan, parse_template};
 
 use super::{Context, load};
-use crate::convert::search::templates;
+use crate::convert::search::{Grouping, templates};
 use crate::gateway::Gateway;
 use crate::guarantee::{self, Asked};
 use crate::pb::schema::TemplateValue;
@@ -19,6 +18,12 @@ pub(super) fn partitions(
     collection: &Collection,
     names: &[String],
 ) -> Result<Vec<PartitionId>, Fault> {
+    let by_key = collection.schema.fields.iter().any(|f| f.is_partition_key);
+    if by_key && !names.is_empty() {
+        return Err(Fault::plain(
+            "not support manually specifying the partition names if partition key mode is used",
+        ));
+    }
     let is_loaded = |p: &&millstream_catalog::model::Partition| p.load == LoadState::Loaded;
     let loaded = collection.partitions.iter().filter(is_loaded);
     if names.is_empty() {
@@ -66,19 +71,39 @@ pub(super) async fn time(
     guarantee::resolve(asked, collection.consistency, gateway.now().await?)
 }
 
-/// The encoded plan of a filter; none for one that keeps every row.
+/// The plan of a filter; none for one that keeps every row.
 pub(super) fn filter(
     collection: &Collection,
     text: &str,
     values: HashMap<String, TemplateValue>,
-) -> Result<Option<Bytes>, Fault> {
+) -> Result<Option<Plan>, Fault> {
     if text.trim().is_empty() {
         return Ok(None);
     }
     let values = templates(values)?;
     let plan = parse_template(text, &collection.schema, &values)
         .map_err(|fault| fault.prefixed("failed to create query plan: "))?;
-    Ok((!plan.is_always_true()).then(|| plan.encode().into()))
+    Ok((!plan.is_always_true()).then_some(plan))
+}
+
+/// The keys that a filter lists.
+pub(super) fn key_list(keys: PkList) -> KeyList {
+    match keys {
+        PkList::Int(keys) => KeyList::Int(keys),
+        PkList::Text(keys) => KeyList::Text(keys),
+    }
+}
+
+/// How the hits of a search are grouped.
+pub(super) fn group_by(
+    collection: &Collection,
+    grouping: Option<&Grouping>,
+) -> Result<Option<GroupBy>, Fault> {
+    let by = |grouping: &Grouping| {
+        let field = grouping.resolve(&collection.schema)?;
+        Ok(GroupBy { field: field.id, size: grouping.size, only: None })
+    };
+    grouping.map(by).transpose()
 }
 
 /// A namespace would restrict the answer; there are none.

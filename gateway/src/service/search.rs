@@ -3,23 +3,46 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millstream_catalog::model::{Code, Collection, Fault};
-use millstream_dataflow::api::{Column, SearchReply, SearchRequest, Values};
+use millstream_catalog::model::{Code, Collection, Fault, FieldId};
+use millstream_dataflow::api::{
+    Bound, Bounds, Guarantee, KeyList, QueryVectors, SearchReply, SearchRequest, Target, TextRank,
+};
 
-use super::{Context, read};
+use super::{Context, by_keys, hits, read};
 use crate::convert::output::Output;
-use crate::convert::placeholder::float_queries;
+use crate::convert::placeholder;
 use crate::convert::schema::primary_field;
-use crate::convert::search::{SearchParams, metric_of, search_params, vector_field};
-use crate::convert::{data, status::success};
+use crate::convert::search::{
+    Page, SearchParams, check_same_collection, check_tuning, metric_of, new_token, search_params,
+    vector_field,
+};
+use crate::convert::status::success;
 use crate::gateway::Gateway;
 use crate::guarantee::{self, Asked};
 use crate::names;
 use crate::pb;
 use crate::pb::common::DslType;
-use crate::pb::schema::{SearchResultData, i_ds::IdField};
+use crate::pb::schema::{FunctionScore, SearchIteratorV2Results};
 use crate::pb::search_request::SearchInput;
 use crate::telemetry::Kind;
+
+/// What is searched for.
+pub(super) enum Wanted {
+    /// Vectors or texts.
+    Queries(QueryVectors),
+    /// What rows are near to the rows of these keys.
+    Like(KeyList),
+}
+
+/// A search, ready but for its time and rows.
+pub(super) struct Question {
+    /// The primary key.
+    pk: FieldId,
+    pub(super) params: SearchParams,
+    pub(super) wanted: Wanted,
+    pub(super) nq: usize,
+    pub(super) request: SearchRequest,
+}
 
 pub(super) async fn search(
     gateway: &Arc<Gateway>,
@@ -31,7 +54,9 @@ pub(super) async fn search(
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
     check_supported(&request)?;
-    let params = search_params(&request.search_params)?;
+    check_function(request.function_score.as_ref())?;
+    let params = search_params(&request.search_params, None)?;
+    check_same_collection(&collection, params.collection_id)?;
     let asked = Asked {
         level: request.consistency_level,
         use_default: request.use_default_consistency,
@@ -43,34 +68,22 @@ pub(super) async fn search(
     let needed = guarantee::needed(guarantee, &collection);
     let partitions = read::partitions(&collection, &request.partition_names)
         .map_err(|fault| prefix_not_loaded(fault, "failed to search: "))?;
-    let field = vector_field(&collection, &params.anns_field)?;
-    let metric = metric_of(&collection, field, params.metric.as_deref())?;
-    let placeholders = match request.search_input.take() {
-        Some(SearchInput::PlaceholderGroup(bytes)) => bytes,
-        Some(SearchInput::Ids(_)) => {
-            return Err(Fault::invalid("search by primary keys is not supported yet"));
-        }
-        None => return Err(Fault::invalid("placeholder_group is missing")),
-    };
-    let (queries, nq) = float_queries(field, &placeholders, request.nq)?;
+    let target = read::target(context, &collection, partitions, guarantee);
     let output = Output::resolve(&collection.schema, &request.output_fields)?;
-    let filter =
-        read::filter(&collection, &request.dsl, std::mem::take(&mut request.expr_template_values))?;
-    let question = SearchRequest {
-        target: read::target(context, &collection, partitions, guarantee),
-        field: field.id,
-        metric,
-        dim: field.dim,
-        queries,
-        topk: params.topk + params.offset,
-        filter,
-        output: output.fields.clone(),
-    };
-    let answer = gateway.dataflow.search(question);
-    let reply =
+    let question = question(&collection, target, params, &mut request, &output)?;
+    let nq = question.nq;
+    let (iterator, round_decimal) = (question.params.iterator, question.params.round_decimal);
+    let offset = question.params.offset;
+    let page = question.params.page.clone();
+    let answer = ask(gateway, question);
+    let mut reply =
         gateway.closer.read(&collection.channels, needed, context.timeout(), answer).await?;
-    let session_ts = if params.iterator { reply.as_of.0 } else { 0 };
-    let results = results(&collection, &params, &output, reply)?;
+    let session_ts = if iterator { reply.as_of.0 } else { 0 };
+    let place = page.map(|page| place_of(page, &reply));
+    hits::skip(&mut reply, offset);
+    hits::round(&mut reply.scores, round_decimal);
+    let mut results = hits::results(&collection, &output, reply)?;
+    results.search_iterator_v2_results = place;
     gateway.telemetry.searched(&collection.name, nq as u64);
     gateway.telemetry.took(Kind::Search, begun.elapsed());
     Ok(pb::SearchResults {
@@ -81,13 +94,148 @@ pub(super) async fn search(
     })
 }
 
+/// What a search request asks the workers.
+pub(super) fn question(
+    collection: &Collection,
+    target: Target,
+    params: SearchParams,
+    request: &mut pb::SearchRequest,
+    output: &Output,
+) -> Result<Question, Fault> {
+    let field = vector_field(collection, &params.anns_field)?;
+    let metric = metric_of(collection, field, params.metric.as_deref())?;
+    let index = collection.index_on(field.id);
+    let index_type = index.and_then(|index| index.param("index_type")).unwrap_or_default();
+    check_tuning(index_type, &params.tuning, params.topk)?;
+    let (wanted, nq) = match request.search_input.take() {
+        Some(SearchInput::PlaceholderGroup(bytes)) => {
+            let (queries, nq) = placeholder::queries(field, &bytes, request.nq)?;
+            (Wanted::Queries(queries), nq)
+        }
+        Some(SearchInput::Ids(ids)) => {
+            let keys = by_keys::keys(&collection.schema, field, ids)?;
+            let nq = keys.len();
+            (Wanted::Like(keys), nq)
+        }
+        None => return Err(Fault::invalid("placeholder_group is missing")),
+    };
+    if params.page.is_some() && nq != 1 {
+        let text = "search iterator v2 takes one query";
+        return Err(Fault::expected(text, 1, nq));
+    }
+    let values = std::mem::take(&mut request.expr_template_values);
+    let filter = read::filter(collection, &request.dsl, values)?;
+    let bounds = params.bounds(metric)?;
+    let text = field.is_function_output.then(|| {
+        let number = |key: &str, default: f32| {
+            let given = index.and_then(|index| index.param(key));
+            given.and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+        };
+        let (k1, b) = (number("bm25_k1", 1.2), number("bm25_b", 0.75));
+        TextRank { k1, b, statistics: Vec::new() }
+    });
+    let group = read::group_by(collection, params.group.as_ref())?;
+    let request = SearchRequest {
+        target,
+        field: field.id,
+        metric,
+        dim: field.dim,
+        queries: QueryVectors::Text(Vec::new()),
+        topk: params.page.as_ref().map_or(params.topk + params.offset, |page| page.size),
+        bounds,
+        group,
+        text,
+        filter: filter.map(|plan| plan.encode().into()),
+        output: output.fields.clone(),
+    };
+    let pk = primary_field(&collection.schema)?.id;
+    Ok(Question { pk, params, wanted, nq, request })
+}
+
+/// Asks the workers, once or several times at one time.
+pub(super) async fn ask(gateway: &Gateway, question: Question) -> Result<SearchReply, Fault> {
+    let Question { pk, params, wanted, mut request, .. } = question;
+    request.queries = match wanted {
+        Wanted::Queries(queries) => queries,
+        Wanted::Like(keys) => {
+            let at = gateway.dataflow.time_of(&request.target);
+            request.target.guarantee = Guarantee::Pinned(at);
+            let fields = [pk, request.field];
+            by_keys::vectors(gateway, &request.target, &fields, keys).await?
+        }
+    };
+    match params.page {
+        Some(page) => ask_page(gateway, request, &page).await,
+        None => gateway.dataflow.search(request).await,
+    }
+}
+
+/// A page holds all hits of its last score, or the next page, which begins behind that score, would
+/// miss some.
+async fn ask_page(
+    gateway: &Gateway,
+    request: SearchRequest,
+    page: &Page,
+) -> Result<SearchReply, Fault> {
+    let size = page.size as usize;
+    let one_more = SearchRequest { topk: page.size + 1, ..request.clone() };
+    let mut reply = gateway.dataflow.search(one_more).await?;
+    if reply.scores.len() <= size {
+        return Ok(reply);
+    }
+    let last = reply.scores[size - 1];
+    let kept = if reply.scores[size] == last {
+        reply.scores.iter().filter(|score| **score != last).count()
+    } else {
+        size
+    };
+    truncate(&mut reply, kept);
+    if kept == size {
+        return Ok(reply);
+    }
+    let bound = Some(Bound { score: last, inclusive: true });
+    let mut target = request.target.clone();
+    target.guarantee = Guarantee::Pinned(reply.as_of);
+    let equal = SearchRequest {
+        target,
+        topk: u32::MAX >> 1,
+        bounds: Bounds { best: bound, worst: bound },
+        ..request
+    };
+    let equal = gateway.dataflow.search(equal).await?;
+    Ok(append(reply, equal))
+}
+
+fn truncate(reply: &mut SearchReply, rows: usize) {
+    let keep: Vec<bool> = (0..reply.scores.len()).map(|row| row < rows).collect();
+    reply.scores.truncate(rows);
+    reply.hits = vec![rows as u32];
+    reply.pks.retain(&keep);
+    reply.columns.iter_mut().for_each(|column| column.retain(&keep));
+}
+
+/// The hits of one query behind each other.
+fn append(mut first: SearchReply, second: SearchReply) -> SearchReply {
+    first.scores.extend(second.scores);
+    first.hits = vec![first.scores.len() as u32];
+    first.pks = first.pks.followed_by(&second.pks);
+    let columns = first.columns.iter().zip(&second.columns);
+    first.columns = columns.map(|(a, b)| a.followed_by(b)).collect();
+    first
+}
+
+/// Where an iterator stands after a page.
+fn place_of(page: Page, reply: &SearchReply) -> SearchIteratorV2Results {
+    let token = page.token.unwrap_or_else(|| new_token(rand::random()));
+    let last_bound = reply.scores.last().copied().or(page.after).unwrap_or(0.0);
+    SearchIteratorV2Results { token, last_bound }
+}
+
 /// Refuses what would change the answer and is not done.
-fn check_supported(request: &pb::SearchRequest) -> Result<(), Fault> {
+pub(super) fn check_supported(request: &pb::SearchRequest) -> Result<(), Fault> {
     read::check_namespace(request.namespace.as_ref())?;
-    let has_functions =
-        request.function_score.as_ref().is_some_and(|score| !score.functions.is_empty());
-    let refused = if has_functions || !request.function_chains.is_empty() {
-        "re-ranking by functions"
+    let refused = if !request.function_chains.is_empty() {
+        "re-ranking by chains of functions"
     } else if request.highlighter.is_some() {
         "highlighting"
     } else if request.search_aggregation.is_some() {
@@ -102,113 +250,21 @@ fn check_supported(request: &pb::SearchRequest) -> Result<(), Fault> {
     Err(Fault::invalid(format!("{refused} is not supported yet")))
 }
 
+/// Functions that score the hits of a single search anew.
+fn check_function(score: Option<&FunctionScore>) -> Result<(), Fault> {
+    let Some(function) = score.and_then(|score| score.functions.first()) else { return Ok(()) };
+    let reranker = function.params.iter().find(|p| p.key == "reranker");
+    let reranker = reranker.map_or("", |pair| pair.value.as_str());
+    Err(Fault::invalid(format!(
+        "rerank function {} ({reranker}) is not supported yet outside of a hybrid search",
+        function.name
+    )))
+}
+
 /// Reads that find their collection not loaded say what failed.
 pub(super) fn prefix_not_loaded(fault: Fault, prefix: &str) -> Fault {
     match fault.code {
         Code::CollectionNotLoaded | Code::PartitionNotLoaded => fault.prefixed(prefix),
         _ => fault,
-    }
-}
-
-fn results(
-    collection: &Collection,
-    params: &SearchParams,
-    output: &Output,
-    mut reply: SearchReply,
-) -> Result<SearchResultData, Fault> {
-    if params.offset > 0 {
-        skip(&mut reply, params.offset);
-    }
-    if let Some(decimals) = params.round_decimal {
-        let factor = 10_f64.powi(decimals.cast_signed());
-        for score in &mut reply.scores {
-            *score = ((f64::from(*score) * factor).round() / factor) as f32;
-        }
-    }
-    let topks: Vec<i64> = reply.hits.iter().map(|h| i64::from(*h)).collect();
-    let pk = primary_field(&collection.schema)?;
-    let mut ids = data::ids(reply.pks.values);
-    if ids.id_field.is_none() {
-        ids.id_field = Some(IdField::IntId(Default::default()));
-    }
-    Ok(SearchResultData {
-        num_queries: i64::try_from(topks.len()).unwrap_or(i64::MAX),
-        top_k: topks.iter().copied().max().unwrap_or(0),
-        fields_data: output.render(&collection.schema, reply.columns)?,
-        scores: reply.scores,
-        ids: Some(ids),
-        topks,
-        output_fields: output.names.clone(),
-        primary_field_name: pk.name.clone(),
-        ..SearchResultData::default()
-    })
-}
-
-/// Drops the first `offset` hits of each query.
-fn skip(reply: &mut SearchReply, offset: u32) {
-    let mut keep = Vec::with_capacity(reply.scores.len());
-    for hits in &mut reply.hits {
-        let dropped = offset.min(*hits);
-        keep.extend((0..*hits).map(|hit| hit >= dropped));
-        *hits -= dropped;
-    }
-    let mut kept = keep.iter();
-    reply.scores.retain(|_| kept.next().copied().unwrap_or(false));
-    keep_rows(&mut reply.pks, &keep);
-    for column in &mut reply.columns {
-        keep_rows(column, &keep);
-    }
-}
-
-fn keep_rows(column: &mut Column, keep: &[bool]) {
-    fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
-        let mut kept = keep.iter();
-        values.retain(|_| kept.next().copied().unwrap_or(false));
-    }
-    match &mut column.values {
-        Values::Bool(v) => retain(v, keep),
-        Values::Int(v) => retain(v, keep),
-        Values::Long(v) => retain(v, keep),
-        Values::Float(v) => retain(v, keep),
-        Values::Double(v) => retain(v, keep),
-        Values::Text(v) => retain(v, keep),
-        Values::Json(v) => retain(v, keep),
-        Values::FloatVector { dim, data } => {
-            let rows = data.chunks_exact((*dim as usize * 4).max(1)).zip(keep);
-            let kept = rows.filter(|(_, keep)| **keep).flat_map(|(row, _)| row);
-            *data = kept.copied().collect::<Vec<u8>>().into();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use millstream_catalog::model::{DataType, FieldId, Timestamp};
-
-    use super::*;
-
-    fn column(values: Values) -> Column {
-        Column { field: FieldId(100), data_type: DataType::Int64, values }
-    }
-
-    fn vectors(rows: &[u8]) -> Values {
-        let data: Vec<u8> = rows.iter().flat_map(|r| [*r; 4]).collect();
-        Values::FloatVector { dim: 1, data: data.into() }
-    }
-
-    #[test]
-    fn an_offset_drops_the_first_hits_of_each_query() {
-        let mut reply = SearchReply {
-            as_of: Timestamp(1),
-            hits: vec![3, 0, 1, 2],
-            pks: column(Values::Long(vec![1, 2, 3, 4, 5, 6])),
-            scores: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
-            columns: vec![column(vectors(&[1, 2, 3, 4, 5, 6]))],
-        };
-        skip(&mut reply, 1);
-        assert_eq!(reply.hits, [2, 0, 0, 1]);
-        assert_eq!(reply.pks.values, Values::Long(vec![2, 3, 6]));
-        assert_eq!(reply.scores, [0.2, 0.3, 0.6]);
-        assert_eq!(reply.columns[0].values, vectors(&[2, 3, 6]));
     }
 }

@@ -105,10 +105,10 @@ pub(crate) fn collections() -> Vec<Case> {
         ),
         case("no vector", only(vec![int_key()]), INVALID, "schema does not contain vector field"),
         case(
-            "five vectors",
-            with((1..5).map(vector).collect()),
+            "eleven vectors",
+            with((1..11).map(vector).collect()),
             PLAIN,
-            "maximum vector field's number should be limited to 4",
+            "maximum vector field's number should be limited to 10",
         ),
         case("65 fields", with(many(63)), PLAIN, "maximum field's number should be limited to 64"),
         case(

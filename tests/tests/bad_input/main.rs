@@ -4,6 +4,7 @@
 mod ddl;
 mod reads;
 mod send;
+mod types;
 mod writes;
 
 use millstream_tests::client::Client;
@@ -26,14 +27,14 @@ const ANY: i32 = -1;
 
 /// A request that must be refused.
 struct Case {
-    what: &'static str,
+    what: String,
     request: Request,
     code: i32,
     text: String,
 }
 
-fn case(what: &'static str, request: impl Into<Request>, code: i32, text: &str) -> Case {
-    Case { what, request: request.into(), code, text: text.to_owned() }
+fn case(what: impl Into<String>, request: impl Into<Request>, code: i32, text: &str) -> Case {
+    Case { what: what.into(), request: request.into(), code, text: text.to_owned() }
 }
 
 /// The collections that the cases speak of: `good` has rows and is loaded; `idle` is not loaded.
@@ -94,9 +95,30 @@ async fn wrong_writes_are_refused_and_write_nothing(site: Site) {
 }
 on_both!(wrong_writes_are_refused_and_write_nothing);
 
+async fn wrong_inserts_of_every_type_are_refused(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    types::prepare(&client).await;
+    let cases = types::inserts();
+    assert!(cases.len() >= 420, "{} cases", cases.len());
+    refuse_all(&client, cases).await;
+    types::expect_nothing_written(&client).await;
+}
+on_both!(wrong_inserts_of_every_type_are_refused);
+
+async fn wrong_upserts_and_deletes_of_every_type_are_refused(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    types::prepare(&client).await;
+    refuse_all(&client, types::others()).await;
+    types::expect_nothing_written(&client).await;
+}
+on_both!(wrong_upserts_and_deletes_of_every_type_are_refused);
+
 async fn wrong_searches_are_refused(site: Site) {
     let client = site.client();
     prepare(&client).await;
+    reads::prepare(&client).await;
     refuse_all(&client, reads::searches()).await;
 }
 on_both!(wrong_searches_are_refused);
@@ -104,6 +126,7 @@ on_both!(wrong_searches_are_refused);
 async fn wrong_queries_are_refused(site: Site) {
     let client = site.client();
     prepare(&client).await;
+    reads::prepare(&client).await;
     let now = client.now().await.expect("a timestamp");
     refuse_all(&client, reads::queries(now)).await;
 }

@@ -5,9 +5,9 @@ use millstream_gateway::pb::{
     DeleteRequest, DescribeCollectionRequest, DescribeIndexRequest, DropCollectionRequest,
     DropDatabaseRequest, DropIndexRequest, DropPartitionRequest, FlushRequest,
     GetCollectionStatisticsRequest, GetLoadingProgressRequest, HasCollectionRequest,
-    HasPartitionRequest, InsertRequest, LoadCollectionRequest, LoadPartitionsRequest, QueryRequest,
-    ReleaseCollectionRequest, ReleasePartitionsRequest, SearchRequest, ShowCollectionsRequest,
-    ShowPartitionsRequest, UpsertRequest,
+    HasPartitionRequest, HybridSearchRequest, InsertRequest, LoadCollectionRequest,
+    LoadPartitionsRequest, QueryRequest, ReleaseCollectionRequest, ReleasePartitionsRequest,
+    SearchRequest, ShowCollectionsRequest, ShowPartitionsRequest, UpsertRequest,
 };
 use millstream_tests::client::{Answer, Client, accept, message};
 
@@ -87,6 +87,7 @@ requests! {
         Delete delete DeleteRequest,
         Flush flush FlushRequest,
         Search search SearchRequest,
+        HybridSearch hybrid_search HybridSearchRequest,
         Query query QueryRequest,
     }
 }

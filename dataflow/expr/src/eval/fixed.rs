@@ -112,11 +112,7 @@ fn few_in<T: Int>(values: &[T], few: &[i64], not: bool, block: &mut Block) {
 
 /// Rows whose float is in an ascending list.
 pub(super) fn float_in(view: Option<ColumnView<'_>>, sorted: &[f64], not: bool, block: &mut Block) {
-    // Not by total order: -0.0 equals 0.0.
-    let contains = |v: f64| {
-        let at = sorted.partition_point(|&s| s < v);
-        sorted.get(at).is_some_and(|&s| s == v)
-    };
+    let contains = |v: f64| among_floats(sorted, v);
     match view {
         Some(ColumnView::Float(values)) => {
             each(values, block, |v| contains(f64::from(v)) != not);
@@ -124,6 +120,13 @@ pub(super) fn float_in(view: Option<ColumnView<'_>>, sorted: &[f64], not: bool, 
         Some(ColumnView::Double(values)) => each(values, block, |v| contains(v) != not),
         _ => block.clear(),
     }
+}
+
+/// Whether a float is in an ascending list.
+pub(super) fn among_floats(sorted: &[f64], v: f64) -> bool {
+    // Not by total order: -0.0 equals 0.0.
+    let at = sorted.partition_point(|&s| s < v);
+    sorted.get(at).is_some_and(|&s| s == v)
 }
 
 /// Tests only the candidates; for tests that cost more than a comparison.

@@ -1,12 +1,13 @@
 //! JSON predicates, row by row over the candidates. A missing key or another type is "no match",
 //! which a negation turns into a match.
 
+use super::array::has_all;
 use super::sets::Prepared;
 use super::{Block, Views};
 use crate::columns::VarView;
-use crate::json::{elements, find};
+use crate::json::{Document, Found};
 use crate::plan::{Path, Pred};
-use crate::scalar::{Found, ScalarSet, holds};
+use crate::scalar::holds;
 
 pub(super) fn leaf(
     pred: &Pred,
@@ -17,7 +18,7 @@ pub(super) fn leaf(
 ) {
     match (pred, prepared) {
         (Pred::JsonExists { path }, _) => {
-            retain(path, not, views, block, |found| *found != Found::Null);
+            retain(path, not, views, block, |found| !matches!(found, Found::Null));
         }
         (Pred::JsonCompare { path, op, value }, _) => {
             retain(path, not, views, block, |found| holds(found, *op, value));
@@ -27,7 +28,13 @@ pub(super) fn leaf(
         }
         (Pred::JsonLike { path, .. }, Prepared::Like(pattern)) => {
             retain(path, not, views, block, |found| match found {
-                Found::Text(text) => pattern.matches(text.as_bytes()),
+                Found::Text(text) => pattern.matches(text),
+                _ => false,
+            });
+        }
+        (Pred::JsonRegex { path, .. }, Prepared::Regex(regex)) => {
+            retain(path, not, views, block, |found| match found {
+                Found::Text(text) => regex.is_match(text),
                 _ => false,
             });
         }
@@ -35,13 +42,31 @@ pub(super) fn leaf(
             // One flag for each constant, for the rows of the block in turn.
             let mut seen = if *all { vec![false; set.distinct()] } else { Vec::new() };
             retain(path, not, views, block, |found| match found {
-                Found::Container(list) if *all => has_all(list, set, &mut seen),
-                Found::Container(list) => has_any(list, set),
+                Found::List(list) if *all => has_all(list.iter(), set, &mut seen),
+                Found::List(list) => list.iter().any(|found| set.find(&found).is_some()),
                 _ => false,
             });
         }
         // Every other predicate is evaluated by type, and its set is made with it.
         _ => block.clear(),
+    }
+}
+
+/// Rows without a value of the field, or without one at the path.
+pub(super) fn null(path: &Path, not: bool, views: &Views<'_>, block: &mut Block<'_>) {
+    let validity = views.validity(path.field);
+    if !path.steps.is_empty() {
+        let view = views.json(path.field);
+        let is_null = |row: usize| validity.is_some_and(|v| v.get(row).is_none_or(|&v| v == 0));
+        return block.retain(not, |row| {
+            is_null(row) || matches!(at(&view, row, path), None | Some(Found::Null))
+        });
+    }
+    match (views.get(path.field), validity) {
+        (Some(_), Some(validity)) => super::fixed::test(validity, not, block, |v| v == 0),
+        // Without a column every row is null, without a validity none is.
+        (view, _) if view.is_none() == not => block.clear(),
+        _ => {}
     }
 }
 
@@ -58,31 +83,5 @@ fn retain(
 
 /// The value at a path in one row.
 pub(super) fn at<'a>(view: &VarView<'a>, row: usize, path: &Path) -> Option<Found<'a>> {
-    find(view.get(row)?, &path.steps)
-}
-
-fn has_any(list: &[u8], set: &ScalarSet) -> bool {
-    let mut any = false;
-    elements(list, |found| {
-        any = set.find(&found).is_some();
-        !any
-    });
-    any
-}
-
-fn has_all(list: &[u8], set: &ScalarSet, seen: &mut [bool]) -> bool {
-    if list.first() != Some(&b'[') {
-        return false;
-    }
-    seen.fill(false);
-    let mut missing = seen.len();
-    elements(list, |found| {
-        if let Some(flag) = set.find(&found).and_then(|number| seen.get_mut(number))
-            && !std::mem::replace(flag, true)
-        {
-            missing -= 1;
-        }
-        missing > 0
-    });
-    missing == 0
+    Document::new(view.get(row)?).find(&path.steps)
 }

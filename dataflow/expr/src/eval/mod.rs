@@ -5,14 +5,17 @@
 //! its children in turn, cheapest first, and stops at an empty block; an `or` gives each child only
 //! the rows that no earlier child took. A word without candidates is never computed.
 
+mod array;
 mod fixed;
 mod json;
 mod number;
 mod sets;
 mod text;
 
-use crate::columns::{ColumnView, Columns, VarView};
-use crate::plan::{Node, Plan, Pred, Slot};
+use crate::columns::{ColumnView, Columns, TextMatch, VarView};
+use crate::json::Found;
+use crate::plan::{Node, Place, Plan, Pred, Sample, Slot};
+use text::Texts;
 
 pub(crate) use sets::Prepared;
 
@@ -22,17 +25,62 @@ const BLOCK_WORDS: usize = 64;
 const BLOCK_ROWS: usize = BLOCK_WORDS * 64;
 
 /// The columns of one evaluation by slot.
-struct Views<'a>(Vec<Option<ColumnView<'a>>>);
+struct Views<'a> {
+    columns: Vec<Option<ColumnView<'a>>>,
+    /// A byte a row; none where every row has a value.
+    validity: Vec<Option<&'a [u8]>>,
+    /// Whether any field has nulls.
+    nulls: bool,
+    /// The rows that match each `text_match`, by node.
+    matches: Vec<(usize, Vec<u64>)>,
+}
 
 impl<'a> Views<'a> {
-    fn get(&self, slot: Slot) -> Option<ColumnView<'a>> {
-        self.0.get(slot as usize).copied().flatten()
+    fn new(plan: &Plan, columns: &'a dyn Columns) -> Views<'a> {
+        let fields = &plan.body.fields;
+        let validity: Vec<_> = fields.iter().map(|&field| columns.validity(field)).collect();
+        Views {
+            columns: fields.iter().map(|&field| columns.column(field)).collect(),
+            nulls: validity.iter().any(Option::is_some),
+            validity,
+            matches: Vec::new(),
+        }
     }
 
-    fn text(&self, slot: Slot) -> Option<VarView<'a>> {
-        match self.get(slot) {
-            Some(ColumnView::Text(view)) => Some(view),
-            _ => None,
+    fn get(&self, slot: Slot) -> Option<ColumnView<'a>> {
+        self.columns.get(slot as usize).copied().flatten()
+    }
+
+    fn validity(&self, slot: Slot) -> Option<&'a [u8]> {
+        self.validity.get(slot as usize).copied().flatten()
+    }
+
+    fn texts(&self, place: Place) -> Option<Texts<'a>> {
+        Texts::of(self.get(place.slot), place.index)
+    }
+
+    /// Clears the candidates for which a predicate is unknown because a field is null.
+    fn clear_nulls(&self, pred: &Pred, block: &mut Block<'_>) {
+        if matches!(pred, Pred::Null { .. } | Pred::NullElement { .. }) {
+            return;
+        }
+        pred.slots(|slot| {
+            if let Some(validity) = self.validity(slot) {
+                fixed::test(validity, false, block, |v| v != 0);
+            }
+        });
+    }
+
+    /// Asks for the rows of every `text_match`, among the candidates.
+    fn match_texts(&mut self, plan: &Plan, rows: usize, columns: &dyn Columns, mask: &[u64]) {
+        for (node, kind) in plan.body.nodes.iter().enumerate() {
+            let Node::Leaf { pred: Pred::TextMatch { field, text, kind }, .. } = kind else {
+                continue;
+            };
+            let mut found = mask.to_vec();
+            let id = plan.body.fields[*field as usize];
+            columns.text_match(id, &TextMatch { text, kind: *kind }, rows, &mut found);
+            self.matches.push((node, found));
         }
     }
 
@@ -85,11 +133,12 @@ impl Plan {
     ///
     /// `mask` has one bit per row, row `i` in bit `i % 64` of word `i / 64`; rows that are set on
     /// entry are candidates, all others stay clear, and so do the bits at and after `rows`.
-    /// `columns` is asked once for each of [`Plan::fields`] and must give `rows` values.
+    /// `columns` is asked once for each of [`Plan::fields`] and must give `rows` values, and once
+    /// for each `text_match`.
     ///
     /// # Cost
-    /// One allocation per call; none per row on typed columns. O(rows) for each leaf that still
-    /// has candidates.
+    /// Two allocations per call and one more per `text_match`; none per row. O(rows) for
+    /// each leaf that still has candidates.
     pub fn eval(&self, rows: usize, columns: &dyn Columns, mask: &mut [u64]) {
         let words = rows.div_ceil(64);
         if let Some(beyond) = mask.get_mut(words..) {
@@ -100,10 +149,15 @@ impl Plan {
         {
             *last &= (1 << (rows % 64)) - 1;
         }
-        let views = Views(self.body.fields.iter().map(|&field| columns.column(field)).collect());
+        let mut views = Views::new(self, columns);
+        views.match_texts(self, rows, columns, mask);
         for (index, words) in mask.chunks_mut(BLOCK_WORDS).enumerate() {
             let mut block = Block { start: index * BLOCK_ROWS, words };
             self.block(self.body.nodes.len() - 1, &views, &mut block);
+            if let Some(sample) = self.body.sample {
+                let first = columns.first_row();
+                block.retain(false, |row| sample.keeps(first.wrapping_add(row as u64)));
+            }
         }
     }
 
@@ -119,7 +173,22 @@ impl Plan {
                 }
             }
             Node::Any(children) => self.any(children, views, block),
+            Node::Leaf { not, pred: Pred::TextMatch { field, .. } } => {
+                if let Some(validity) = views.validity(*field) {
+                    fixed::test(validity, false, block, |v| v != 0);
+                }
+                let found = views.matches.iter().find(|(of, _)| *of == node);
+                let found = found.map_or(&[][..], |(_, found)| found);
+                let found = found.get(block.start / 64..).unwrap_or_default();
+                let flip = if *not { u64::MAX } else { 0 };
+                for (word, found) in block.words.iter_mut().zip(found) {
+                    *word &= found ^ flip;
+                }
+            }
             Node::Leaf { not, pred } => {
+                if views.nulls {
+                    views.clear_nulls(pred, block);
+                }
                 let prepared = self.prepared[node].get_or_init(|| Prepared::new(pred));
                 leaf(pred, *not, prepared, views, block);
             }
@@ -145,37 +214,110 @@ impl Plan {
     }
 }
 
+impl Sample {
+    /// Whether a row is chosen.
+    fn keeps(self, row: u64) -> bool {
+        // The finalizer of splitmix64: every bit of the row changes every bit of the hash.
+        let mut hash = (self.seed ^ row.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(row);
+        hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (hash ^ hash >> 31) < self.below
+    }
+}
+
 /// Evaluates one predicate on one block.
 fn leaf(pred: &Pred, not: bool, prepared: &Prepared, views: &Views<'_>, block: &mut Block<'_>) {
     match (pred, prepared) {
-        (Pred::Ints { field, lo, hi }, _) => fixed::ints(views.get(*field), *lo, *hi, not, block),
-        (Pred::Floats { field, lo, hi }, _) => {
-            fixed::floats(views.get(*field), *lo, *hi, not, block);
+        (Pred::Text { place, op, value }, _) => {
+            text::compare(views.texts(*place), *op, value.as_bytes(), not, block);
         }
-        (Pred::Bools { field, on_true, on_false }, _) => {
-            fixed::bools(views.get(*field), *on_true, *on_false, not, block);
+        (Pred::TextIn { place, values }, Prepared::Texts(set)) => {
+            text::among(views.texts(*place), set, values, not, block);
         }
-        (Pred::IntIn { field, .. }, Prepared::Ints(set)) => {
-            fixed::int_in(views.get(*field), set, not, block);
+        (Pred::TextLike { place, .. }, Prepared::Like(pattern)) => {
+            text::like(views.texts(*place), pattern, not, block);
         }
-        (Pred::FloatIn { field, .. }, Prepared::Floats(values)) => {
-            fixed::float_in(views.get(*field), values, not, block);
-        }
-        (Pred::Text { field, op, value }, _) => {
-            text::compare(views.text(*field), *op, value.as_bytes(), not, block);
-        }
-        (Pred::TextIn { field, values }, Prepared::Texts(set)) => {
-            text::among(views.text(*field), set, values, not, block);
-        }
-        (Pred::TextLike { field, .. }, Prepared::Like(pattern)) => {
-            text::like(views.text(*field), pattern, not, block);
+        (Pred::TextRegex { place, .. }, Prepared::Regex(regex)) => {
+            text::regex(views.texts(*place), regex, not, block);
         }
         (Pred::TextPair { left, op, right }, _) => {
-            text::pair((views.text(*left), views.text(*right)), *op, not, block);
+            text::pair((views.texts(*left), views.texts(*right)), *op, not, block);
         }
         (Pred::Number { left, op, right, kind }, _) => {
             number::compare((left, right), *op, *kind, not, views, block);
         }
-        (json_pred, prepared) => json::leaf(json_pred, not, prepared, views, block),
+        (Pred::ArrayEqual { field, values }, _) => {
+            array::equal(views.get(*field), values, not, block);
+        }
+        (Pred::ArrayContains { field, all, values }, Prepared::Scalars(set)) => {
+            array::contains(views.get(*field), *all, values, set, not, block);
+        }
+        (Pred::Null { path }, _) => json::null(path, not, views, block),
+        (Pred::NullElement { place }, _) => {
+            let (view, validity) = (views.get(place.slot), views.validity(place.slot));
+            array::no_element(view, place.index.unwrap_or(0), validity, not, block);
+        }
+        _ => match value_place(pred) {
+            Some(Place { slot, index: None }) => {
+                value(pred, not, prepared, views.get(slot), block);
+            }
+            Some(Place { slot, index: Some(index) }) => {
+                let test = |found: &Found<'_>| element(pred, prepared, found);
+                array::element(views.get(slot), index, not, block, test);
+            }
+            None => json::leaf(pred, not, prepared, views, block),
+        },
+    }
+}
+
+/// The place of a predicate on one value of fixed width.
+fn value_place(pred: &Pred) -> Option<Place> {
+    match pred {
+        Pred::Ints { place, .. }
+        | Pred::Floats { place, .. }
+        | Pred::Bools { place, .. }
+        | Pred::IntIn { place, .. }
+        | Pred::FloatIn { place, .. } => Some(*place),
+        _ => None,
+    }
+}
+
+/// Evaluates a predicate on a column of fixed width.
+fn value(
+    pred: &Pred,
+    not: bool,
+    prepared: &Prepared,
+    view: Option<ColumnView<'_>>,
+    block: &mut Block<'_>,
+) {
+    match (pred, prepared) {
+        (Pred::Ints { lo, hi, .. }, _) => fixed::ints(view, *lo, *hi, not, block),
+        (Pred::Floats { lo, hi, .. }, _) => fixed::floats(view, *lo, *hi, not, block),
+        (Pred::Bools { on_true, on_false, .. }, _) => {
+            fixed::bools(view, *on_true, *on_false, not, block);
+        }
+        (Pred::IntIn { .. }, Prepared::Ints(set)) => fixed::int_in(view, set, not, block),
+        (Pred::FloatIn { .. }, Prepared::Floats(values)) => {
+            fixed::float_in(view, values, not, block);
+        }
+        _ => block.clear(),
+    }
+}
+
+/// Whether an element of an array passes a predicate on one value.
+fn element(pred: &Pred, prepared: &Prepared, found: &Found<'_>) -> bool {
+    match (pred, prepared, found) {
+        (Pred::Ints { lo, hi, .. }, _, Found::Int(v)) => lo <= v && v <= hi,
+        (Pred::Floats { lo, hi, .. }, _, Found::Float(v)) => lo <= v && v <= hi,
+        (Pred::Bools { on_true, on_false, .. }, _, Found::Bool(v)) => {
+            if *v {
+                *on_true
+            } else {
+                *on_false
+            }
+        }
+        (_, Prepared::Ints(set), Found::Int(v)) => set.contains(*v),
+        (_, Prepared::Floats(values), Found::Float(v)) => fixed::among_floats(values, *v),
+        _ => false,
     }
 }

@@ -3,10 +3,11 @@
 
 use std::cmp::Ordering;
 
+use super::array::Arrays;
 use super::{Block, Views, json};
 use crate::columns::ColumnView;
+use crate::json::Found;
 use crate::plan::{Arithmetic, Compare, NumberKind, NumberOp};
-use crate::scalar::Found;
 
 /// Rows for which two expressions compare as wanted.
 pub(super) fn compare(
@@ -32,6 +33,8 @@ trait Number: Copy + PartialOrd {
     fn constant(op: &NumberOp) -> Option<Self>;
     /// 64 values of a column from a row on; returns how many there are.
     fn load(view: ColumnView<'_>, start: usize, into: &mut [Self; 64]) -> usize;
+    /// The number that an element of an array is.
+    fn element(found: Found<'_>) -> Option<Self>;
     /// Computes 64 values in place; returns a bit for each row that has a result.
     fn apply(op: Arithmetic, left: &mut [Self; 64], right: &[Self; 64]) -> u64;
 }
@@ -76,7 +79,10 @@ impl Number for i64 {
             Arithmetic::Add => each(left, right, i64::wrapping_add),
             Arithmetic::Subtract => each(left, right, i64::wrapping_sub),
             Arithmetic::Multiply => each(left, right, i64::wrapping_mul),
-            Arithmetic::Divide | Arithmetic::Modulo => {
+            Arithmetic::BitAnd => each(left, right, |a, b| a & b),
+            Arithmetic::BitOr => each(left, right, |a, b| a | b),
+            Arithmetic::BitXor => each(left, right, |a, b| a ^ b),
+            _ => {
                 for (i, (a, &b)) in left.iter_mut().zip(right).enumerate() {
                     match op.ints(*a, b) {
                         Some(result) => *a = result,
@@ -86,6 +92,14 @@ impl Number for i64 {
             }
         }
         known
+    }
+
+    fn element(found: Found<'_>) -> Option<i64> {
+        match found {
+            Found::Int(v) => Some(v),
+            Found::Bool(v) => Some(i64::from(v)),
+            _ => None,
+        }
     }
 }
 
@@ -119,8 +133,18 @@ impl Number for f64 {
             Arithmetic::Multiply => each(left, right, |a, b| a * b),
             Arithmetic::Divide => each(left, right, |a, b| a / b),
             Arithmetic::Modulo => each(left, right, |a, b| a % b),
+            Arithmetic::Power => each(left, right, f64::powf),
+            _ => return 0,
         }
         u64::MAX
+    }
+
+    fn element(found: Found<'_>) -> Option<f64> {
+        match found {
+            Found::Float(v) => Some(v),
+            Found::Int(v) => Some(v as f64),
+            _ => None,
+        }
     }
 }
 
@@ -179,10 +203,25 @@ fn run<N: Number>(
     let mut known = u64::MAX;
     for op in program {
         match op {
-            NumberOp::Column(slot) => {
+            NumberOp::Column(place) => {
                 let mut values = [N::ZERO; 64];
-                let count = views.get(*slot).map_or(0, |view| N::load(view, start, &mut values));
-                known &= u64::MAX.checked_shr(64 - count as u32).unwrap_or(0);
+                known &= match (views.get(place.slot), place.index) {
+                    (Some(view), None) => {
+                        let count = N::load(view, start, &mut values);
+                        u64::MAX.checked_shr(64 - count as u32).unwrap_or(0)
+                    }
+                    (view, Some(index)) => {
+                        gather(&mut values, |i| N::element(Arrays::of(view)?.at(start + i, index)?))
+                    }
+                    (None, None) => 0,
+                };
+                stack.push(values);
+            }
+            NumberOp::Length(slot) => {
+                let mut values = [N::ZERO; 64];
+                let arrays = Arrays::of(views.get(*slot));
+                known &=
+                    gather(&mut values, |i| N::element(Found::Int(arrays?.len(start + i)? as i64)));
                 stack.push(values);
             }
             NumberOp::Apply(arithmetic) => {
@@ -197,6 +236,18 @@ fn run<N: Number>(
                 Some(value) => stack.push([value; 64]),
                 None => return 0,
             },
+        }
+    }
+    known
+}
+
+/// Fills 64 values one by one; returns the rows that have one.
+fn gather<N>(into: &mut [N; 64], get: impl Fn(usize) -> Option<N>) -> u64 {
+    let mut known = 0;
+    for (i, place) in into.iter_mut().enumerate() {
+        if let Some(value) = get(i) {
+            *place = value;
+            known |= 1 << i;
         }
     }
     known
@@ -263,21 +314,35 @@ fn run_row(
         let value = match op {
             NumberOp::Int(v) => Value::Int(*v),
             NumberOp::Float(v) => Value::Float(*v),
-            NumberOp::Column(slot) => {
-                views.get(*slot).and_then(|view| column(view, row)).ok_or(Absent::Unknown)?
+            NumberOp::Column(place) => {
+                let view = views.get(place.slot).ok_or(Absent::Unknown)?;
+                let value = match place.index {
+                    None => column(view, row),
+                    Some(index) => Arrays::of(Some(view)).and_then(|a| number(a.at(row, index)?)),
+                };
+                value.ok_or(Absent::Unknown)?
             }
-            NumberOp::Json(path) => match json::at(&views.json(path.field), row, path) {
-                Some(Found::Int(v)) => Value::Int(v),
-                Some(Found::Float(v)) => Value::Float(v),
+            NumberOp::Length(slot) => {
+                let length = Arrays::of(views.get(*slot)).and_then(|arrays| arrays.len(row));
+                Value::Int(length.ok_or(Absent::Unknown)? as i64)
+            }
+            NumberOp::JsonLength(path) => match json::at(&views.json(path.field), row, path) {
+                Some(Found::List(items)) => Value::Int(items.len() as i64),
                 _ => return Err(Absent::NoMatch),
+            },
+            NumberOp::Json(path) => match json::at(&views.json(path.field), row, path) {
+                Some(found) => number(found).ok_or(Absent::NoMatch)?,
+                None => return Err(Absent::NoMatch),
             },
             NumberOp::Apply(arithmetic) => {
                 let (b, a) = (stack.pop(), stack.pop());
                 let (a, b) = a.zip(b).ok_or(Absent::Unknown)?;
                 match (a, b) {
-                    (Value::Int(a), Value::Int(b)) => {
+                    (Value::Int(a), Value::Int(b)) if *arithmetic != Arithmetic::Power => {
                         arithmetic.ints(a, b).map(Value::Int).ok_or(Absent::Unknown)?
                     }
+                    // A float in JSON is no operand of a bit operation.
+                    _ if arithmetic.is_bitwise() => return Err(Absent::NoMatch),
                     (a, b) => Value::Float(arithmetic.floats(a.float(), b.float())),
                 }
             }
@@ -296,6 +361,14 @@ fn column(view: ColumnView<'_>, row: usize) -> Option<Value> {
         ColumnView::Int64(v) => Value::Int(*v.get(row)?),
         ColumnView::Float(v) => Value::Float(f64::from(*v.get(row)?)),
         ColumnView::Double(v) => Value::Float(*v.get(row)?),
-        ColumnView::Text(_) | ColumnView::Json(_) => return None,
+        ColumnView::Text(_) | ColumnView::Json(_) | ColumnView::Array { .. } => return None,
     })
+}
+
+fn number(found: Found<'_>) -> Option<Value> {
+    match found {
+        Found::Int(v) => Some(Value::Int(v)),
+        Found::Float(v) => Some(Value::Float(v)),
+        _ => None,
+    }
 }

@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
+use regex::bytes::Regex;
 
 use crate::like::Pattern;
 use crate::plan::Pred;
@@ -17,6 +18,7 @@ pub(crate) enum Prepared {
     Floats(Vec<f64>),
     Texts(TextSet),
     Like(Pattern),
+    Regex(Regex),
     Scalars(ScalarSet),
 }
 
@@ -33,9 +35,13 @@ impl Prepared {
             Pred::TextLike { pattern, .. } | Pred::JsonLike { pattern, .. } => {
                 Prepared::Like(Pattern::new(pattern))
             }
-            Pred::JsonIn { values, .. } | Pred::JsonContains { values, .. } => {
-                Prepared::Scalars(ScalarSet::new(values))
+            Pred::TextRegex { pattern, .. } | Pred::JsonRegex { pattern, .. } => {
+                // The parser has compiled it once; on damaged bytes nothing matches.
+                crate::regex::compile(pattern).map_or(Prepared::Nothing, Prepared::Regex)
             }
+            Pred::JsonIn { values, .. }
+            | Pred::JsonContains { values, .. }
+            | Pred::ArrayContains { values, .. } => Prepared::Scalars(ScalarSet::new(values)),
             _ => Prepared::Nothing,
         }
     }

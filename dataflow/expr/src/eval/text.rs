@@ -1,15 +1,48 @@
 //! VarChar columns: lengths decide before bytes are read.
 
+use regex::bytes::Regex;
+
 use super::Block;
+use super::array::Arrays;
 use super::fixed::pack;
 use super::sets::TextSet;
-use crate::columns::VarView;
+use crate::columns::{ColumnView, VarView};
+use crate::json::Found;
 use crate::like::Pattern;
 use crate::plan::Compare;
 
+/// A text of each row: a VarChar column, or an element of an array of texts.
+#[derive(Clone, Copy)]
+pub(super) enum Texts<'a> {
+    Column(VarView<'a>),
+    Element(Arrays<'a>, u32),
+}
+
+impl<'a> Texts<'a> {
+    /// The texts of a view, if it has any.
+    pub(super) fn of(view: Option<ColumnView<'a>>, index: Option<u32>) -> Option<Texts<'a>> {
+        match (view?, index) {
+            (ColumnView::Text(view), None) => Some(Texts::Column(view)),
+            (view, Some(index)) => Arrays::of(Some(view)).map(|a| Texts::Element(a, index)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn get(&self, row: usize) -> Option<&'a [u8]> {
+        match self {
+            Texts::Column(view) => view.get(row),
+            Texts::Element(arrays, index) => match arrays.at(row, *index)? {
+                Found::Text(text) => Some(text),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// Rows whose text compares with a constant as wanted; texts are ordered by their bytes.
 pub(super) fn compare(
-    view: Option<VarView<'_>>,
+    view: Option<Texts<'_>>,
     op: Compare,
     value: &[u8],
     not: bool,
@@ -22,7 +55,9 @@ pub(super) fn compare(
     if not {
         return block.retain_known(|row| view.get(row).map(|text| text != value));
     }
-    of_length(view, value.len(), block);
+    if let Texts::Column(view) = view {
+        of_length(view, value.len(), block);
+    }
     block.retain_known(|row| view.get(row).map(|text| text == value));
 }
 
@@ -45,7 +80,7 @@ fn of_length(view: VarView<'_>, length: usize, block: &mut Block<'_>) {
 
 /// Rows whose text is in a list.
 pub(super) fn among(
-    view: Option<VarView<'_>>,
+    view: Option<Texts<'_>>,
     set: &TextSet,
     values: &[String],
     not: bool,
@@ -56,14 +91,20 @@ pub(super) fn among(
 }
 
 /// Rows whose text matches a pattern.
-pub(super) fn like(view: Option<VarView<'_>>, pattern: &Pattern, not: bool, block: &mut Block<'_>) {
+pub(super) fn like(view: Option<Texts<'_>>, pattern: &Pattern, not: bool, block: &mut Block<'_>) {
     let Some(view) = view else { return block.clear() };
     block.retain_known(|row| view.get(row).map(|text| pattern.matches(text) != not));
 }
 
+/// Rows in whose text a regular expression is found.
+pub(super) fn regex(view: Option<Texts<'_>>, regex: &Regex, not: bool, block: &mut Block<'_>) {
+    let Some(view) = view else { return block.clear() };
+    block.retain_known(|row| view.get(row).map(|text| regex.is_match(text) != not));
+}
+
 /// Rows whose texts in two columns compare as wanted.
 pub(super) fn pair(
-    views: (Option<VarView<'_>>, Option<VarView<'_>>),
+    views: (Option<Texts<'_>>, Option<Texts<'_>>),
     op: Compare,
     not: bool,
     block: &mut Block<'_>,

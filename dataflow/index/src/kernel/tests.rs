@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::{Isa, Lanes, PANEL_ROWS, RowStat, admit, available, pack};
+use super::{
+    BitOp, Isa, Lanes, PANEL_ROWS, RowStat, admit, available, compare_bits, halves, int8s, pack,
+    widen_half,
+};
 
 /// Small whole numbers: every sum of products is exact, so all kernels must agree to the bit.
 fn whole_numbers(count: usize) -> impl Strategy<Value = Vec<f32>> {
@@ -96,5 +99,132 @@ fn every_admit_kernel_admits_what_cannot_be_compared() {
         let bits = admit(isa, &[[0.0; 4]; 5], &panel, &sizes, &[1.0; 4], &limit);
         let odd = 1 << 3 | 1 << 20;
         assert_eq!(bits, [odd, u32::MAX, odd, u32::MAX], "{isa:?}");
+    }
+}
+
+/// Halves whose values, and all sums of their products, are exact in f32.
+fn whole_halves(count: usize) -> impl Strategy<Value = Vec<(u16, u16, f32)>> {
+    // As f16: sign and exponents of 1, 2, 4 and 8, and zero. The same values as bf16.
+    let value = prop_oneof![
+        Just((0, 0, 0.0)),
+        (any::<bool>(), 0_u16..4).prop_map(|(minus, e)| {
+            let value = f32::from(1_u16 << e) * if minus { -1.0 } else { 1.0 };
+            (u16::from(minus) << 15 | (15 + e) << 10, (value.to_bits() >> 16) as u16, value)
+        })
+    ];
+    prop::collection::vec(value, count)
+}
+
+proptest! {
+    #[test]
+    fn every_halves_kernel_sums_what_it_says(
+        (query, rows) in (1_usize..150).prop_flat_map(|dim| {
+            (whole_numbers(dim), prop::collection::vec(whole_halves(dim), 0..9))
+        }),
+    ) {
+        let half: Vec<Vec<u16>> =
+            rows.iter().map(|row| row.iter().map(|x| x.0).collect()).collect();
+        let brain: Vec<Vec<u16>> =
+            rows.iter().map(|row| row.iter().map(|x| x.1).collect()).collect();
+        let sum = |row: &[(u16, u16, f32)], f: fn(f32, f32) -> f32| -> f32 {
+            query.iter().zip(row).map(|(&q, x)| f(q, x.2)).sum()
+        };
+        let dots: Vec<f32> = rows.iter().map(|row| sum(row, |q, x| q * x)).collect();
+        let squares: Vec<f32> = rows.iter().map(|row| sum(row, |q, x| (q - x) * (q - x))).collect();
+        for isa in available() {
+            let mut out = vec![f32::NAN; rows.len()];
+            halves::<false, false>(isa, &query, half.iter().map(Vec::as_slice), &mut out);
+            prop_assert_eq!(&out, &dots, "{:?}", isa);
+            halves::<true, false>(isa, &query, brain.iter().map(Vec::as_slice), &mut out);
+            prop_assert_eq!(&out, &dots, "{:?}", isa);
+            halves::<false, true>(isa, &query, half.iter().map(Vec::as_slice), &mut out);
+            prop_assert_eq!(&out, &squares, "{:?}", isa);
+            halves::<true, true>(isa, &query, brain.iter().map(Vec::as_slice), &mut out);
+            prop_assert_eq!(&out, &squares, "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn every_int8s_kernel_agrees_with_the_plain_one(
+        (query, rows) in (1_usize..150).prop_flat_map(|dim| {
+            let values = || prop::collection::vec(any::<i8>(), dim);
+            (values(), prop::collection::vec(values(), 0..9))
+        }),
+    ) {
+        let query: Vec<i16> = query.into_iter().map(i16::from).collect();
+        let rows = || rows.iter().map(Vec::as_slice);
+        let (mut dots, mut squares) = (vec![0; rows().len()], vec![0; rows().len()]);
+        int8s::<false>(Isa::Plain, &query, rows(), &mut dots);
+        int8s::<true>(Isa::Plain, &query, rows(), &mut squares);
+        for isa in available() {
+            let mut out = vec![0; rows().len()];
+            int8s::<false>(isa, &query, rows(), &mut out);
+            prop_assert_eq!(&out, &dots, "{:?}", isa);
+            int8s::<true>(isa, &query, rows(), &mut out);
+            prop_assert_eq!(&out, &squares, "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn every_bit_kernel_finds_what_a_loop_over_bits_finds(
+        (query, rows) in prop_oneof![1_usize..40, Just(64), Just(128)].prop_flat_map(|width| {
+            // Few bits, or few missing, so that one set lies within the other now and then.
+            let byte = prop_oneof![any::<u8>(), Just(0), Just(255), Just(1)];
+            let few = prop::collection::vec(prop_oneof![9 => Just(0), 1 => Just(4)], width);
+            let vector = prop_oneof![prop::collection::vec(byte, width), few];
+            (vector.clone(), prop::collection::vec(vector, 0..9))
+        }),
+    ) {
+        let bit = |bytes: &[u8], i: usize| bytes[i / 8] >> (i % 8) & 1 == 1;
+        for op in [BitOp::Differ, BitOp::Jaccard, BitOp::QueryWithin, BitOp::RowWithin] {
+            let distance = |row: &Vec<u8>| {
+                let count = |holds: fn(bool, bool) -> bool| {
+                    let bits = (0..row.len() * 8).filter(|&i| holds(bit(&query, i), bit(row, i)));
+                    bits.count() as f32
+                };
+                let zero_or_nan = |missing: f32| if missing == 0.0 { 0.0 } else { f32::NAN };
+                match op {
+                    BitOp::Differ => count(|q, x| q != x),
+                    BitOp::Jaccard if count(|q, x| q || x) == 0.0 => 1.0,
+                    BitOp::Jaccard => count(|q, x| q != x) / count(|q, x| q || x),
+                    BitOp::QueryWithin => zero_or_nan(count(|q, x| q && !x)),
+                    BitOp::RowWithin => zero_or_nan(count(|q, x| x && !q)),
+                }
+            };
+            let expected: Vec<Option<f32>> =
+                rows.iter().map(|row| Some(distance(row)).filter(|x| !x.is_nan())).collect();
+            for isa in available() {
+                let mut out = vec![-1.0; rows.len()];
+                compare_bits(isa, op, &query, rows.iter().map(Vec::as_slice), &mut out);
+                let found: Vec<Option<f32>> =
+                    out.into_iter().map(|x| Some(x).filter(|x| !x.is_nan())).collect();
+                prop_assert_eq!(&found, &expected, "{:?} by {:?}", op, isa);
+            }
+        }
+    }
+}
+
+/// All 65,536 of them, so also subnormal numbers, infinities and every NaN.
+#[test]
+fn every_kernel_widens_every_half_to_its_value() {
+    let all: Vec<u16> = (0..=u16::MAX).collect();
+    let value = |bits: u16| {
+        let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+        let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 0x3FF));
+        match exponent {
+            31 if fraction == 0.0 => sign * f64::INFINITY,
+            31 => f64::NAN,
+            0 => sign * fraction * 2.0_f64.powi(-24),
+            _ => sign * (1024.0 + fraction) * 2.0_f64.powi(exponent - 25),
+        }
+    };
+    for isa in available() {
+        let mut out = vec![0.0; all.len()];
+        widen_half(isa, &all, &mut out);
+        for (&bits, out) in all.iter().zip(out) {
+            let expected = value(bits) as f32;
+            let same = out.to_bits() == expected.to_bits() || out.is_nan() && expected.is_nan();
+            assert!(same, "{bits:#06x}: {out}, not {expected}, by {isa:?}");
+        }
     }
 }

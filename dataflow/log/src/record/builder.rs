@@ -5,7 +5,7 @@ use millstream_catalog::model::{CollectionId, DataType, FieldId, PartitionId};
 
 use super::{
     BLOB, CRC_AT, FIXED, HEADER_BYTES, Kind, LENGTH_AT, MAGIC, RECORD_BYTES_MAX, Record,
-    SECTION_BYTES, VAR, VERSION, checksum, var_split,
+    SECTION_BYTES, VALIDITY, VAR, VERSION, checksum, is_validity, var_split,
 };
 use crate::le::align8;
 
@@ -35,6 +35,9 @@ pub enum BuildError {
         /// The row.
         row: u32,
     },
+    /// A validity that does not follow the values of its field, or has a byte above 1.
+    #[error("field {0}: a validity is bytes of 0 and 1 right behind the values of its field")]
+    Validity(FieldId),
     /// The record would be longer than [`RECORD_BYTES_MAX`].
     #[error("a record of {0} bytes is longer than {RECORD_BYTES_MAX}")]
     TooLarge(usize),
@@ -189,6 +192,40 @@ impl RecordBuilder {
             self.fail(BuildError::Length { field, rows: self.rows, expected: rows, actual: count });
         }
         self.end(field.0, ty as i32, VAR, 0, start);
+    }
+
+    /// Which rows of the column written last, `field`, have a value: one byte a row, 1 for a value
+    /// and 0 for null. Leave it out when no row is null: that is what readers are fast with.
+    pub fn validity(&mut self, field: FieldId, valid: &[u8]) {
+        self.validity_from(field, |out| out.extend_from_slice(valid));
+    }
+
+    /// Like [`RecordBuilder::validity`], of the given rows of a larger column. Writes nothing when
+    /// none of these is null.
+    pub fn validity_gather(&mut self, field: FieldId, source: &[u8], rows: &[u32]) {
+        let at = |row: &u32| source.get(*row as usize).copied();
+        if let Some(&row) = rows.iter().find(|row| at(row).is_none()) {
+            self.fail(BuildError::Row { field, row });
+        } else if rows.iter().any(|row| at(row) != Some(1)) {
+            self.validity_from(field, |out| out.extend(rows.iter().filter_map(at)));
+        }
+    }
+
+    fn validity_from(&mut self, field: FieldId, fill: impl FnOnce(&mut Vec<u8>)) {
+        let values = self.sections.last().filter(|s| s.field == field.0);
+        let Some(values) = values.filter(|s| matches!(s.encoding, FIXED | VAR)) else {
+            return self.fail(BuildError::Validity(field));
+        };
+        let (data_type, expected) = (values.data_type, self.rows as usize);
+        let start = self.begin(expected);
+        fill(&mut self.bytes);
+        let actual = self.bytes.len().saturating_sub(start);
+        if actual != expected {
+            self.fail(BuildError::Length { field, rows: self.rows, expected, actual });
+        } else if !is_validity(&self.bytes[start..]) {
+            self.fail(BuildError::Validity(field));
+        }
+        self.end(field.0, data_type, VALIDITY, 1, start);
     }
 
     /// The payload of a ddl record or of a delete by plan; at most one.

@@ -4,16 +4,17 @@
 //! checking and dropping one are loops. `not` is pushed down to the leaves, where it is a flag:
 //! with three-valued logic a row without a value is then simply cleared, negated or not.
 
+mod check;
+
 use std::sync::OnceLock;
 
 use millstream_catalog::model::{Code, Fault, FieldId};
 use serde::{Deserialize, Serialize};
 
 use crate::eval::Prepared;
-use crate::limits::PLAN_DEPTH_MAX;
 
 /// First byte of an encoded plan. A change of any type below that is encoded takes a new number.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Position of a field in [`Body::fields`].
 pub(crate) type Slot = u32;
@@ -33,6 +34,23 @@ pub(crate) struct Body {
     pub(crate) nodes: Vec<Node>,
     /// Whether the plan is one leaf that lists primary keys.
     pub(crate) by_pk: bool,
+    /// Which of the matching rows are kept.
+    pub(crate) sample: Option<Sample>,
+}
+
+/// A random choice among the matching rows: row `n` is kept when a hash of `seed` and `n` is
+/// smaller than `below`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) seed: u64,
+    pub(crate) below: u64,
+}
+
+/// A field, or an element of an Array field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) slot: Slot,
+    pub(crate) index: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,21 +78,120 @@ pub(crate) enum Compare {
 /// A predicate on one row. Bounds of ranges are inclusive; an empty range has `lo > hi`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Pred {
-    Ints { field: Slot, lo: i64, hi: i64 },
-    Floats { field: Slot, lo: f64, hi: f64 },
-    Bools { field: Slot, on_true: bool, on_false: bool },
-    IntIn { field: Slot, values: Vec<i64> },
-    FloatIn { field: Slot, values: Vec<f64> },
-    Text { field: Slot, op: Compare, value: String },
-    TextIn { field: Slot, values: Vec<String> },
-    TextLike { field: Slot, pattern: String },
-    TextPair { left: Slot, op: Compare, right: Slot },
-    Number { left: Vec<NumberOp>, op: Compare, right: Vec<NumberOp>, kind: NumberKind },
-    JsonExists { path: Path },
-    JsonCompare { path: Path, op: Compare, value: Scalar },
-    JsonIn { path: Path, values: Vec<Scalar> },
-    JsonLike { path: Path, pattern: String },
-    JsonContains { path: Path, all: bool, values: Vec<Scalar> },
+    Ints {
+        place: Place,
+        lo: i64,
+        hi: i64,
+    },
+    Floats {
+        place: Place,
+        lo: f64,
+        hi: f64,
+    },
+    Bools {
+        place: Place,
+        on_true: bool,
+        on_false: bool,
+    },
+    IntIn {
+        place: Place,
+        values: Vec<i64>,
+    },
+    FloatIn {
+        place: Place,
+        values: Vec<f64>,
+    },
+    Text {
+        place: Place,
+        op: Compare,
+        value: String,
+    },
+    TextIn {
+        place: Place,
+        values: Vec<String>,
+    },
+    TextLike {
+        place: Place,
+        pattern: String,
+    },
+    TextRegex {
+        place: Place,
+        pattern: String,
+    },
+    TextPair {
+        left: Place,
+        op: Compare,
+        right: Place,
+    },
+    /// Answered by the index of the field's words.
+    TextMatch {
+        field: Slot,
+        text: String,
+        kind: MatchKind,
+    },
+    Number {
+        left: Vec<NumberOp>,
+        op: Compare,
+        right: Vec<NumberOp>,
+        kind: NumberKind,
+    },
+    /// Rows without a value of the field, or without a value at the path.
+    Null {
+        path: Path,
+    },
+    /// Rows without a value of the Array field, or without an element at the index.
+    NullElement {
+        place: Place,
+    },
+    ArrayEqual {
+        field: Slot,
+        values: Vec<Scalar>,
+    },
+    ArrayContains {
+        field: Slot,
+        all: bool,
+        values: Vec<Scalar>,
+    },
+    JsonExists {
+        path: Path,
+    },
+    JsonCompare {
+        path: Path,
+        op: Compare,
+        value: Scalar,
+    },
+    JsonIn {
+        path: Path,
+        values: Vec<Scalar>,
+    },
+    JsonLike {
+        path: Path,
+        pattern: String,
+    },
+    JsonRegex {
+        path: Path,
+        pattern: String,
+    },
+    JsonContains {
+        path: Path,
+        all: bool,
+        values: Vec<Scalar>,
+    },
+}
+
+/// How the words of a text must be in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MatchKind {
+    /// `text_match`: at least so many of the words, in any order; one when the text says nothing.
+    Words {
+        /// The least number of words, from 1 on.
+        minimum: u32,
+    },
+    /// `phrase_match`: all words in order.
+    Phrase {
+        /// How many positions the words may be apart from that order.
+        slop: u32,
+    },
 }
 
 /// A place in a JSON field. A step in digits is an index in an array and a key in an object.
@@ -111,8 +228,12 @@ pub(crate) enum NumberKind {
 /// One step of a numeric expression in postfix order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum NumberOp {
-    Column(Slot),
+    Column(Place),
+    /// Number of elements of an Array field.
+    Length(Slot),
     Json(Path),
+    /// Number of elements of a list in a JSON field.
+    JsonLength(Path),
     Int(i64),
     Float(f64),
     Apply(Arithmetic),
@@ -125,6 +246,14 @@ pub(crate) enum Arithmetic {
     Multiply,
     Divide,
     Modulo,
+    /// Always in f64.
+    Power,
+    /// From here on only of integers.
+    BitAnd,
+    BitOr,
+    BitXor,
+    ShiftLeft,
+    ShiftRight,
 }
 
 /// The primary keys that a plan lists, in no order, repeated where the text repeats them.
@@ -174,12 +303,25 @@ impl Plan {
 
     /// Whether the plan keeps every row: the plan of a blank text.
     pub fn is_always_true(&self) -> bool {
-        matches!(self.body.nodes[..], [Node::True])
+        matches!(self.body.nodes[..], [Node::True]) && self.body.sample.is_none()
+    }
+
+    /// Whether the plan keeps a random choice of the rows that match, as `random_sample` asks.
+    pub fn is_random(&self) -> bool {
+        self.body.sample.is_some()
+    }
+
+    /// Whether an evaluation calls [`crate::Columns::text_match`].
+    pub fn has_text_match(&self) -> bool {
+        let is_match =
+            |node: &Node| matches!(node, Node::Leaf { pred: Pred::TextMatch { .. }, .. });
+        self.body.nodes.iter().any(is_match)
     }
 
     /// The listed keys when the plan is exactly `pk in [..]` or `pk == x`.
     pub fn pk_list(&self) -> Option<PkList> {
-        let (true, [Node::Leaf { not: false, pred }]) = (self.body.by_pk, &self.body.nodes[..])
+        let (true, None, [Node::Leaf { not: false, pred }]) =
+            (self.body.by_pk, self.body.sample, &self.body.nodes[..])
         else {
             return None;
         };
@@ -207,93 +349,4 @@ impl PartialEq for Plan {
 
 fn broken(reason: &str) -> Fault {
     Fault::new(Code::Internal, format!("filter plan cannot be decoded: {reason}"))
-}
-
-impl Body {
-    /// That an evaluation can rely on: one tree of bounded depth, over known fields.
-    fn check(&self) -> Result<(), &'static str> {
-        let mut depths: Vec<u32> = Vec::with_capacity(self.nodes.len());
-        // Whether a node already has a parent; with two the cost of a plan could double per node.
-        let mut owned = vec![false; self.nodes.len()];
-        for node in &self.nodes {
-            let mut depth = 1;
-            if let Node::All(children) | Node::Any(children) = node {
-                for &child in children {
-                    let below = depths.get(child as usize).ok_or("a child follows its parent")?;
-                    depth = depth.max(below + 1);
-                    if std::mem::replace(&mut owned[child as usize], true) {
-                        return Err("a node has two parents");
-                    }
-                }
-            }
-            if depth > PLAN_DEPTH_MAX {
-                return Err("it is too deep");
-            }
-            depths.push(depth);
-            if let Node::Leaf { pred, .. } = node {
-                pred.check(self.fields.len())?;
-            }
-        }
-        match owned.split_last() {
-            Some((_, others)) if others.iter().all(|&o| o) => Ok(()),
-            Some(_) => Err("a node has no parent"),
-            None => Err("it has no nodes"),
-        }
-    }
-}
-
-impl Pred {
-    fn check(&self, fields: usize) -> Result<(), &'static str> {
-        let known = |slot: Slot| {
-            if (slot as usize) < fields { Ok(()) } else { Err("a field is not listed") }
-        };
-        match self {
-            Pred::Ints { field, .. }
-            | Pred::Floats { field, .. }
-            | Pred::Bools { field, .. }
-            | Pred::IntIn { field, .. }
-            | Pred::FloatIn { field, .. }
-            | Pred::Text { field, .. }
-            | Pred::TextIn { field, .. }
-            | Pred::TextLike { field, .. } => known(*field),
-            Pred::TextPair { left, right, .. } => known(*left).and(known(*right)),
-            Pred::JsonExists { path }
-            | Pred::JsonCompare { path, .. }
-            | Pred::JsonIn { path, .. }
-            | Pred::JsonLike { path, .. }
-            | Pred::JsonContains { path, .. } => known(path.field),
-            Pred::Number { left, right, kind, .. } => {
-                check_program(left, *kind, known)?;
-                check_program(right, *kind, known)
-            }
-        }
-    }
-}
-
-/// Most values that a numeric expression holds at once; operands wait only at an open parenthesis
-/// or a tighter operator.
-pub(crate) const STACK_MAX: usize = 4 * crate::limits::NESTING_MAX;
-
-fn check_program(
-    program: &[NumberOp],
-    kind: NumberKind,
-    known: impl Fn(Slot) -> Result<(), &'static str>,
-) -> Result<(), &'static str> {
-    let mut held = 0usize;
-    for op in program {
-        match op {
-            NumberOp::Column(slot) => known(*slot)?,
-            NumberOp::Json(path) if kind == NumberKind::Json => known(path.field)?,
-            NumberOp::Json(_) => return Err("a JSON value in typed arithmetic"),
-            NumberOp::Float(_) if kind == NumberKind::Int => return Err("a float among integers"),
-            NumberOp::Int(_) | NumberOp::Float(_) => {}
-            NumberOp::Apply(_) if held < 2 => return Err("an operator lacks operands"),
-            NumberOp::Apply(_) => held -= 2,
-        }
-        held += 1;
-        if held > STACK_MAX {
-            return Err("arithmetic is too deep");
-        }
-    }
-    if held == 1 { Ok(()) } else { Err("arithmetic has no single value") }
 }

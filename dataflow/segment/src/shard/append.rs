@@ -1,0 +1,276 @@
+//! Rows that come: inserts, upserts, and updates that complete their rows from older ones.
+
+use std::sync::Arc;
+
+use millstream_catalog::model::{PartitionId, Timestamp};
+
+use super::{Applied, Ends, ShardWriter, WriteError, key_in, note};
+use crate::RowRef;
+use crate::fill::{Filled, Origin};
+use crate::input::{Batch, ColumnInput};
+use crate::pk::{Inserted, Keys};
+use crate::rows::ChunkWriter;
+use crate::spec::ColumnSpec;
+use crate::view::pack;
+
+/// Missing values of at most about this many bytes are copied before they are appended.
+const FILL_BYTES: usize = 4 << 20;
+
+/// Where rows were appended: `rows` rows of a partition from `first` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The first of the rows.
+    pub first: RowRef,
+    /// Number of rows.
+    pub rows: u32,
+}
+
+/// The older rows that the rows of an update take their missing values from.
+#[derive(Debug, Default)]
+pub struct Origins(Vec<Option<RowRef>>);
+
+impl ShardWriter {
+    /// Appends rows, and adds the change to `changed`. Never de-duplicates.
+    ///
+    /// # Errors
+    /// [`WriteError`], and nothing is changed, when the batch does not fit the columns.
+    pub fn insert(
+        &mut self,
+        partition: PartitionId,
+        eff: Timestamp,
+        batch: &Batch<'_>,
+        changed: &mut Vec<Applied>,
+    ) -> Result<Appended, WriteError> {
+        self.check_whole(batch)?;
+        let slot = self.slot(partition)?;
+        self.append_all(slot, eff, (batch, &Origins::default()), changed)
+    }
+
+    /// Ends the live rows that `ends` names, then appends the new rows.
+    ///
+    /// # Errors
+    /// As [`ShardWriter::insert`].
+    pub fn upsert(
+        &mut self,
+        partition: PartitionId,
+        eff: Timestamp,
+        ends: &Ends<'_>,
+        batch: &Batch<'_>,
+        changed: &mut Vec<Applied>,
+    ) -> Result<Appended, WriteError> {
+        self.check_whole(batch)?;
+        self.update(partition, eff, ends, (batch, &Origins::default()), changed)
+    }
+
+    /// Finds, for each row of `batch`, the newest live row of the key that `ends` names for it,
+    /// among those applied before this unit: what [`ShardWriter::update`] completes it from.
+    ///
+    /// # Errors
+    /// [`WriteError::Incomplete`] for the first row that cannot be completed;
+    /// [`WriteError::Column`] when the batch does not fit the columns.
+    pub fn origins(&self, ends: &Ends<'_>, batch: &Batch<'_>) -> Result<Origins, WriteError> {
+        self.check(batch)?;
+        let keys = self.ending(ends, batch)?;
+        if self.lacking(batch).next().is_none() {
+            return Ok(Origins::default());
+        }
+        let before = self.before_this_unit(ends.scope);
+        let key_of = |row| key_in(&self.partitions, self.pk, row);
+        let newest = |i| self.index.rows(keys.get(i), key_of).find(|row| before(*row));
+        let origins: Vec<_> = (0..batch.rows).map(newest).collect();
+        if let Some(row) = origins.iter().position(Option::is_none)
+            && let Some(spec) = self.lacking(batch).find(|spec| spec.is_required())
+        {
+            return Err(WriteError::Incomplete { row, field: spec.field });
+        }
+        Ok(Origins(origins))
+    }
+
+    /// Ends the live rows that `ends` names, then appends the rows of `batch`, each completed from
+    /// its origin. Missing values are copied one column after the other.
+    ///
+    /// # Errors
+    /// As [`ShardWriter::insert`].
+    pub fn update(
+        &mut self,
+        partition: PartitionId,
+        eff: Timestamp,
+        ends: &Ends<'_>,
+        (batch, origins): (&Batch<'_>, &Origins),
+        changed: &mut Vec<Applied>,
+    ) -> Result<Appended, WriteError> {
+        let keys = self.ending(ends, batch)?;
+        let slot = self.slot(partition)?;
+        self.end_keys(ends.scope, eff, keys, changed);
+        self.append_all(slot, eff, (batch, origins), changed)
+    }
+
+    /// The values of appended rows in the column at `index`, as a batch has them; `None` for null.
+    pub fn values(&self, rows: Appended, index: usize) -> impl Iterator<Item = Option<&[u8]>> + '_ {
+        let partition = self.partitions.get(rows.first.slot as usize);
+        let numbers = rows.first.row..rows.first.row.saturating_add(rows.rows);
+        numbers.filter_map(move |row| {
+            let (chunk, offset) = partition?.locate(row)?;
+            Some(chunk.value(index, offset))
+        })
+    }
+
+    /// The keys that a batch ends, one a row.
+    fn ending<'a>(&self, ends: &Ends<'a>, batch: &Batch<'a>) -> Result<Keys<'a>, WriteError> {
+        let pk = self.specs[self.pk].field;
+        let own = batch.column(pk).map(|input| Keys::new(input.values, batch.rows));
+        ends.keys.or(own).filter(|keys| keys.len() == batch.rows).ok_or(WriteError::Column(pk))
+    }
+
+    /// The columns that a batch does not have.
+    fn lacking<'s>(&'s self, batch: &'s Batch<'_>) -> impl Iterator<Item = &'s ColumnSpec> {
+        self.specs.iter().filter(|spec| batch.column(spec.field).is_none())
+    }
+
+    /// Checks the columns that a batch has.
+    fn check(&self, batch: &Batch<'_>) -> Result<(), WriteError> {
+        let fits = |spec: &ColumnSpec| match batch.column(spec.field) {
+            Some(input) => input.fits(spec, batch.rows),
+            None => spec.field != self.specs[self.pk].field,
+        };
+        match self.specs.iter().find(|spec| !fits(spec)) {
+            Some(spec) => Err(WriteError::Column(spec.field)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks a batch whose missing columns have no older rows to come from.
+    fn check_whole(&self, batch: &Batch<'_>) -> Result<(), WriteError> {
+        self.check(batch)?;
+        match self.lacking(batch).find(|spec| spec.is_required()) {
+            Some(spec) => Err(WriteError::Column(spec.field)),
+            None => Ok(()),
+        }
+    }
+
+    /// Appends the rows of a checked batch, a bounded number of them at a time when missing values
+    /// must be copied first.
+    fn append_all(
+        &mut self,
+        slot: u16,
+        eff: Timestamp,
+        (batch, origins): (&Batch<'_>, &Origins),
+        changed: &mut Vec<Applied>,
+    ) -> Result<Appended, WriteError> {
+        let specs = Arc::clone(&self.specs);
+        let lacks: Vec<bool> =
+            specs.iter().map(|spec| batch.column(spec.field).is_none()).collect();
+        let row = self.partitions[slot as usize].rows;
+        let mut from = 0;
+        while from < batch.rows {
+            let mut filled: Vec<Option<Filled>> = Vec::new();
+            let mut to = batch.rows;
+            if lacks.contains(&true) {
+                let places = self.places(origins, (from, batch.rows), &lacks);
+                to = from + places.len();
+                let fill = |(index, spec): (usize, &ColumnSpec)| {
+                    lacks[index].then(|| Filled::new(spec, index, &places))
+                };
+                filled = specs.iter().enumerate().map(fill).collect();
+            }
+            let input = |(index, spec): (usize, &ColumnSpec)| {
+                let made = filled.get(index).and_then(Option::as_ref).map(Filled::input);
+                let given = || batch.column(spec.field).map(|input| input.range(spec, from, to));
+                made.or_else(given).ok_or(WriteError::Column(spec.field))
+            };
+            let inputs: Vec<ColumnInput<'_>> =
+                specs.iter().enumerate().map(input).collect::<Result<_, _>>()?;
+            self.append(slot, eff, &inputs, to - from, changed)?;
+            from = to;
+        }
+        Ok(Appended { first: RowRef { slot, row }, rows: batch.rows as u32 })
+    }
+
+    /// Where the missing values of rows from `from` on come from: at least one row, and no more
+    /// than [`FILL_BYTES`] hold.
+    fn places(
+        &self,
+        origins: &Origins,
+        (from, end): (usize, usize),
+        lacks: &[bool],
+    ) -> Vec<Origin<'_>> {
+        let missing = || self.specs.iter().enumerate().filter(|(index, _)| lacks[*index]);
+        let fixed: usize = missing().map(|(_, spec)| spec.row_bytes()).sum();
+        let mut bytes = 0;
+        let mut places = Vec::new();
+        for row in from..end {
+            let origin = origins.0.get(row).copied().flatten();
+            let place = origin.and_then(|o| self.partitions.get(o.slot as usize)?.locate(o.row));
+            let place = place.map(|(chunk, offset)| (chunk.as_ref(), offset));
+            let length = |(index, spec): (usize, &ColumnSpec)| match (spec.width(), place) {
+                (Some(_), _) => 0,
+                (None, Some((chunk, offset))) => chunk.value(index, offset).map_or(0, <[u8]>::len),
+                (None, None) => spec.default.as_ref().map_or(0, |default| default.len()),
+            };
+            bytes += fixed + missing().map(length).sum::<usize>();
+            if bytes > FILL_BYTES && !places.is_empty() {
+                break;
+            }
+            places.push(place);
+        }
+        places
+    }
+
+    fn append(
+        &mut self,
+        slot: u16,
+        eff: Timestamp,
+        inputs: &[ColumnInput<'_>],
+        rows: usize,
+        changed: &mut Vec<Applied>,
+    ) -> Result<(), WriteError> {
+        let partition = &mut self.partitions[slot as usize];
+        let first = partition.rows;
+        first.checked_add(rows as u32).ok_or(WriteError::Full)?;
+        if partition.appended.0 != self.applied {
+            partition.appended = (self.applied, first);
+        }
+        let mut from = 0;
+        while from < rows {
+            let fitting = partition.last.as_ref().map_or(0, |w| w.fitting(inputs, from, rows));
+            if fitting == 0 {
+                let before = partition.last.as_ref();
+                let writer =
+                    ChunkWriter::new(&self.specs, partition.rows, before, inputs, (from, rows));
+                partition.chunks.push(Arc::clone(&writer.chunk));
+                partition.view.chunks.store(Arc::new(partition.chunks.clone()));
+                partition.last = Some(writer);
+                continue;
+            }
+            let to = from + fitting;
+            let writer = partition.last.as_mut().ok_or(WriteError::Full)?;
+            if !writer.append(inputs, (from, to), eff, self.applied, self.norms) {
+                return Err(WriteError::Full);
+            }
+            partition.rows += fitting as u32;
+            from = to;
+        }
+        partition.live += rows as i64;
+        note(changed, partition.id, rows as i64);
+        self.index_rows(slot, first, Keys::new(inputs[self.pk].values, rows));
+        Ok(())
+    }
+
+    /// Enters new rows into the pk index, and into the list of duplicates where they are some.
+    fn index_rows(&mut self, slot: u16, first: u32, keys: Keys<'_>) {
+        let (partitions, pk) = (&self.partitions, self.pk);
+        let (index, groups, duplicates) = (&mut self.index, &mut self.groups, &mut self.duplicates);
+        for i in 0..keys.len() {
+            let row = RowRef { slot, row: first + i as u32 };
+            let key_of = |row| key_in(partitions, pk, row);
+            if let Inserted::Duplicate(before) = index.insert(keys.get(i), row, key_of) {
+                let group = *groups.entry(before).or_insert_with(|| {
+                    duplicates.push([pack(before), pack(before)]);
+                    pack(before)
+                });
+                groups.insert(row, group);
+                duplicates.push([group, pack(row)]);
+            }
+        }
+    }
+}

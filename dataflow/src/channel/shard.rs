@@ -1,0 +1,178 @@
+//! One shard on its channel: what its records do to its rows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use millstream_catalog::catalog::Checkpoint;
+use millstream_catalog::model::{CollectionSchema, Fault, FieldId, PartitionId, Timestamp};
+use millstream_log::{Column, ColumnData, Kind, Record};
+use millstream_segment::{
+    Applied, Batch, ColumnInput, ColumnSpec, Ends, Input, Key, Keys, NormFn, Origins, Scope,
+    ShardView, ShardWriter, WriteError,
+};
+
+use super::Waiting;
+use super::texts::Texts;
+use crate::read::ReadShard;
+use crate::records::{ALL_PARTITIONS, OLD_KEYS};
+
+/// The state of a shard: its rows, the indexes of their texts, and the units that wait for it.
+pub(super) struct Shard {
+    schema: Arc<CollectionSchema>,
+    pub(super) writer: ShardWriter,
+    pub(super) view: Arc<ShardView>,
+    texts: Texts,
+    pub(super) waiting: VecDeque<Waiting>,
+    /// Whether the first of `waiting` waits for the rows of a filter delete.
+    pub(super) finding: bool,
+    pub(super) dropped: HashSet<PartitionId>,
+    /// The last entry before the shard's first record, and closed-through there.
+    pub(super) begins_after: Checkpoint,
+}
+
+impl Shard {
+    /// A shard without rows.
+    pub(super) fn new(
+        schema: Arc<CollectionSchema>,
+        begins_after: Checkpoint,
+        norms: NormFn,
+    ) -> Result<Shard, String> {
+        let (specs, pk) = ColumnSpec::of_schema(&schema).map_err(|e| e.to_string())?;
+        let texts = Texts::new(&schema, &specs)?;
+        let writer = ShardWriter::new(specs, pk, norms);
+        let view = writer.view();
+        let (waiting, dropped) = (VecDeque::new(), HashSet::new());
+        let finding = false;
+        Ok(Shard { schema, writer, view, texts, waiting, finding, dropped, begins_after })
+    }
+
+    /// The readers' ends.
+    pub(super) fn read(&self) -> ReadShard {
+        ReadShard { view: Arc::clone(&self.view), found: None, texts: self.texts.refs() }
+    }
+
+    /// Frees what was dropped at or before `since`.
+    pub(super) fn release_dropped(&mut self, since: Timestamp) {
+        for slot in self.writer.release_dropped(since) {
+            self.texts.release(slot);
+        }
+    }
+
+    /// Whether a record carries rows for this shard; an error when it cannot be understood.
+    fn applies(&self, record: &Record) -> Result<bool, String> {
+        if record.schema_version() > self.schema.version {
+            return Err(format!("schema version {} was never announced", record.schema_version()));
+        }
+        Ok(!self.dropped.contains(&record.partition()))
+    }
+
+    /// Applies a record that carries columns and is no update; the changes of its partitions.
+    pub(super) fn rows(&mut self, eff: Timestamp, record: &Record) -> Result<Vec<Applied>, String> {
+        if !self.applies(record)? {
+            return Ok(Vec::new());
+        }
+        let (partition, rows) = (record.partition(), record.rows() as usize);
+        let columns: Vec<Column> = record.columns().collect();
+        let inputs = inputs(&columns);
+        let batch = Batch { rows, columns: &inputs };
+        let mut changed = Vec::new();
+        let appended = match record.kind() {
+            Kind::Insert => self.writer.insert(partition, eff, &batch, &mut changed),
+            Kind::Upsert => {
+                let ends = self.ends(partition, &batch);
+                self.writer.upsert(partition, eff, &ends, &batch, &mut changed)
+            }
+            Kind::Delete => {
+                let pk = self.schema.primary().and_then(|pk| batch.column(pk.id));
+                let keys = Keys::new(pk.ok_or("a delete has no keys")?.values, rows);
+                let scope = match partition {
+                    ALL_PARTITIONS => Scope::All,
+                    one => Scope::Partition(one),
+                };
+                self.writer.delete(scope, eff, keys, &mut changed);
+                return Ok(changed);
+            }
+            // A growing segment has no end yet: sealing writes it out, and nothing is written out.
+            Kind::Seal | Kind::Ddl | Kind::Update => return Ok(changed),
+        };
+        self.texts.append(&self.writer, appended.map_err(|e| e.to_string())?);
+        Ok(changed)
+    }
+
+    /// Applies the updates of one unit: all of their rows, or none when one of them lacks a value.
+    /// Its outcome for the client, and the changes of the partitions.
+    pub(super) fn update(
+        &mut self,
+        eff: Timestamp,
+        records: &[Record],
+    ) -> Result<(Result<u64, Fault>, Vec<Applied>), String> {
+        let mut changed = Vec::new();
+        let mut updates: Vec<(&Record, Vec<Column>, Origins)> = Vec::with_capacity(records.len());
+        for record in records {
+            if !self.applies(record)? {
+                continue;
+            }
+            let columns: Vec<Column> = record.columns().collect();
+            let inputs = inputs(&columns);
+            let batch = Batch { rows: record.rows() as usize, columns: &inputs };
+            let ends = self.ends(record.partition(), &batch);
+            match self.writer.origins(&ends, &batch) {
+                Ok(origins) => updates.push((record, columns, origins)),
+                Err(WriteError::Incomplete { row, field }) => {
+                    return Ok((Err(self.incomplete(&ends, &batch, row, field)), changed));
+                }
+                Err(other) => return Err(other.to_string()),
+            }
+        }
+        let mut rows = 0;
+        for (record, columns, origins) in &updates {
+            let inputs = inputs(columns);
+            let batch = Batch { rows: record.rows() as usize, columns: &inputs };
+            let ends = self.ends(record.partition(), &batch);
+            let made = (&batch, origins);
+            let appended = self.writer.update(record.partition(), eff, &ends, made, &mut changed);
+            self.texts.append(&self.writer, appended.map_err(|e| e.to_string())?);
+            rows += u64::from(record.rows());
+        }
+        Ok((Ok(rows), changed))
+    }
+
+    /// The rows that a batch of new rows ends.
+    fn ends<'a>(&self, partition: PartitionId, batch: &Batch<'a>) -> Ends<'a> {
+        let by_key = self.schema.fields.iter().any(|field| field.is_partition_key);
+        let scope = if by_key { Scope::All } else { Scope::Partition(partition) };
+        let keys = batch.column(OLD_KEYS).map(|old| Keys::new(old.values, batch.rows));
+        Ends { scope, keys }
+    }
+
+    fn incomplete(&self, ends: &Ends<'_>, batch: &Batch<'_>, row: usize, field: FieldId) -> Fault {
+        let pk = self.schema.primary().and_then(|pk| batch.column(pk.id));
+        let keys = ends.keys.or(pk.map(|pk| Keys::new(pk.values, batch.rows)));
+        let key = match keys.map(|keys| keys.get(row)) {
+            Some(Key::Int(key)) => key.to_string(),
+            Some(Key::Text(key)) => String::from_utf8_lossy(key).into_owned(),
+            None => String::new(),
+        };
+        let field = self.schema.field_by_id(field).map_or("", |field| field.name.as_str());
+        Fault::invalid(format!(
+            "fieldSchema({field}) has no corresponding fieldData pass in, \
+             and there is no row of primary key {key} to take it from"
+        ))
+    }
+}
+
+fn inputs(columns: &[Column]) -> Vec<(FieldId, ColumnInput<'_>)> {
+    columns.iter().map(|column| (column.field, input(column))).collect()
+}
+
+fn input(column: &Column) -> ColumnInput<'_> {
+    let values = match &column.data {
+        ColumnData::Fixed { bytes, .. } => Input::Fixed(bytes),
+        ColumnData::Var { offsets, bytes } => Input::Var { offsets, bytes },
+    };
+    ColumnInput { values, validity: column.validity.as_deref() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Updates on one shard: whole or not at all, and where the older rows come from.
+
+use millstream_catalog::model::{Code, CollectionId, DataType, DefaultValue, FieldSchema};
+use millstream_log::RecordBuilder;
+use millstream_segment::{ColumnSlice, Position};
+
+use super::*;
+
+const PK: FieldId = FieldId(100);
+const COUNT: FieldId = FieldId(101);
+const NOTE: FieldId = FieldId(102);
+const GRADE: FieldId = FieldId(103);
+
+fn shard(by_key: bool) -> Shard {
+    let fields = vec![
+        FieldSchema { is_primary: true, ..FieldSchema::new(PK, "pk", DataType::Int64) },
+        FieldSchema {
+            is_partition_key: by_key,
+            ..FieldSchema::new(COUNT, "count", DataType::Int64)
+        },
+        FieldSchema { nullable: true, ..FieldSchema::new(NOTE, "note", DataType::Int64) },
+        FieldSchema {
+            default_value: Some(DefaultValue::Int(7)),
+            ..FieldSchema::new(GRADE, "grade", DataType::Int64)
+        },
+    ];
+    let schema = CollectionSchema {
+        name: "c".to_owned(),
+        description: String::new(),
+        enable_dynamic_field: false,
+        fields,
+        version: 0,
+        functions: Vec::new(),
+    };
+    Shard::new(Arc::new(schema), Checkpoint::default(), millstream_index::inv_norms_of).unwrap()
+}
+
+/// A record of Int64 columns, all of one length.
+fn record(kind: Kind, partition: i64, columns: &[(FieldId, &[i64])]) -> Record {
+    let rows = columns[0].1.len() as u32;
+    let partition = PartitionId(partition);
+    let mut record = RecordBuilder::new(kind, CollectionId(1), partition, 0, 0, rows);
+    for (field, values) in columns {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        record.fixed(*field, DataType::Int64, 8, &bytes);
+    }
+    record.finish().unwrap()
+}
+
+/// Partition slot, pk, count, note and grade of all rows visible at a time, by pk.
+fn rows(shard: &Shard, at: u64) -> Vec<(u16, i64, i64, Option<i64>, i64)> {
+    let selection = shard.view.select(Timestamp(at), &[]);
+    let mut rows = Vec::new();
+    for chunk in &selection.chunks {
+        let ints = |column| match chunk.column(column) {
+            ColumnSlice::Int64(values) => values,
+            other => panic!("{other:?}"),
+        };
+        let valid = |row: usize| chunk.validity(2).is_none_or(|valid| valid[row] == 1);
+        chunk.for_each(|row| {
+            let note = valid(row).then_some(ints(2)[row]);
+            rows.push((chunk.slot, ints(0)[row], ints(1)[row], note, ints(3)[row]));
+        });
+    }
+    rows.sort_unstable_by_key(|row| row.1);
+    rows
+}
+
+fn begin(shard: &mut Shard, seq: u64) -> Timestamp {
+    assert!(shard.writer.begin(Position { seq, index: 0 }));
+    Timestamp(seq)
+}
+
+#[test]
+fn an_update_keeps_what_it_does_not_carry_and_fills_new_rows() {
+    let mut shard = shard(false);
+    let eff = begin(&mut shard, 1);
+    let first = record(Kind::Insert, 1, &[(PK, &[1, 2]), (COUNT, &[10, 20]), (NOTE, &[5, 6])]);
+    shard.rows(eff, &first).unwrap();
+    let eff = begin(&mut shard, 2);
+    let update = record(Kind::Update, 1, &[(PK, &[2, 3]), (COUNT, &[21, 30])]);
+    let (outcome, changed) = shard.update(eff, &[update]).unwrap();
+    assert_eq!((outcome.unwrap(), changed[0].rows), (2, 1));
+    let expected = [(0, 1, 10, Some(5), 7), (0, 2, 21, Some(6), 7), (0, 3, 30, None, 7)];
+    assert_eq!(rows(&shard, 2), expected);
+    assert_eq!(rows(&shard, 1), [(0, 1, 10, Some(5), 7), (0, 2, 20, Some(6), 7)]);
+}
+
+#[test]
+fn a_row_that_cannot_be_completed_leaves_all_rows_of_the_request_out() {
+    let mut shard = shard(false);
+    let eff = begin(&mut shard, 1);
+    shard.rows(eff, &record(Kind::Insert, 1, &[(PK, &[1]), (COUNT, &[10])])).unwrap();
+    let before = rows(&shard, 1);
+    let eff = begin(&mut shard, 2);
+    let good = record(Kind::Update, 1, &[(PK, &[1]), (NOTE, &[9])]);
+    let bad = record(Kind::Update, 1, &[(PK, &[1, 44, 55]), (NOTE, &[9, 9, 9])]);
+    let (outcome, changed) = shard.update(eff, &[good, bad]).unwrap();
+    let fault = outcome.unwrap_err();
+    assert_eq!(fault.code, Code::ParameterInvalid);
+    assert!(fault.message.contains("fieldSchema(count)") && fault.message.contains("key 44 "));
+    assert!(changed.is_empty());
+    assert_eq!(rows(&shard, 2), before);
+}
+
+#[test]
+fn old_keys_name_the_rows_that_end_and_that_an_update_completes_from() {
+    let mut shard = shard(false);
+    let eff = begin(&mut shard, 1);
+    shard.rows(eff, &record(Kind::Insert, 1, &[(PK, &[1, 2]), (COUNT, &[10, 20])])).unwrap();
+    let eff = begin(&mut shard, 2);
+    let upsert =
+        record(Kind::Upsert, 1, &[(PK, &[101]), (COUNT, &[11]), (GRADE, &[1]), (OLD_KEYS, &[1])]);
+    shard.rows(eff, &upsert).unwrap();
+    assert_eq!(rows(&shard, 2), [(0, 2, 20, None, 7), (0, 101, 11, None, 1)]);
+    let eff = begin(&mut shard, 3);
+    let update = record(Kind::Update, 1, &[(PK, &[102]), (NOTE, &[3]), (OLD_KEYS, &[101])]);
+    assert_eq!(shard.update(eff, &[update]).unwrap().0.unwrap(), 1);
+    assert_eq!(rows(&shard, 3), [(0, 2, 20, None, 7), (0, 102, 11, Some(3), 1)]);
+}
+
+#[test]
+fn under_a_partition_key_a_row_moves_from_partition_to_partition() {
+    for kind in [Kind::Upsert, Kind::Update] {
+        let mut shard = shard(true);
+        let eff = begin(&mut shard, 1);
+        let first = record(Kind::Insert, 1, &[(PK, &[1, 2]), (COUNT, &[1, 1]), (NOTE, &[5, 6])]);
+        shard.rows(eff, &first).unwrap();
+        let eff = begin(&mut shard, 2);
+        let moved = record(kind, 2, &[(PK, &[1]), (COUNT, &[2]), (GRADE, &[8])]);
+        match kind {
+            Kind::Update => drop(shard.update(eff, &[moved]).unwrap().0.unwrap()),
+            _ => drop(shard.rows(eff, &moved).unwrap()),
+        }
+        let note = (kind == Kind::Update).then_some(5);
+        assert_eq!(rows(&shard, 2), [(1, 1, 2, note, 8), (0, 2, 1, Some(6), 7)]);
+    }
+}
+
+#[test]
+fn an_update_of_a_dropped_partition_does_nothing_and_says_so() {
+    let mut shard = shard(false);
+    shard.dropped.insert(PartitionId(1));
+    let eff = begin(&mut shard, 1);
+    let update = record(Kind::Update, 1, &[(PK, &[1]), (COUNT, &[1])]);
+    let (outcome, changed) = shard.update(eff, &[update]).unwrap();
+    assert_eq!((outcome.unwrap(), changed.len()), (0, 0));
+}

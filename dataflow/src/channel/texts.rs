@@ -1,0 +1,100 @@
+//! The text indexes of a shard: one for each searched or matched field of each partition.
+
+use std::sync::Arc;
+
+use millstream_catalog::model::{CollectionSchema, FieldId, FunctionKind, FunctionSchema};
+use millstream_segment::{Appended, ColumnSpec, ShardWriter};
+use millstream_text::{Analyzer, TextWriter};
+
+use crate::read::TextRef;
+
+/// A field whose texts are indexed.
+struct Source {
+    /// Place of the text among the columns.
+    column: usize,
+    analyzer: Analyzer,
+    /// Whether phrases are asked for.
+    with_positions: bool,
+    /// The fields that read the index: the outputs of BM25 functions, and the field itself when its
+    /// texts may be matched.
+    readers: Vec<FieldId>,
+}
+
+/// The indexes of a shard. Row numbers are those of the rows in their partition.
+pub(super) struct Texts {
+    sources: Vec<Source>,
+    /// The index of each source, by slot of the partition.
+    writers: Vec<Vec<TextWriter>>,
+    refs: Arc<[TextRef]>,
+}
+
+impl Texts {
+    /// No texts yet, of the fields that a schema wants indexed.
+    pub(super) fn new(schema: &CollectionSchema, specs: &[ColumnSpec]) -> Result<Texts, String> {
+        let mut sources = Vec::new();
+        for (column, spec) in specs.iter().enumerate() {
+            let Some(field) = schema.field_by_id(spec.field) else { continue };
+            let is_bm25 =
+                |f: &&FunctionSchema| f.kind == FunctionKind::Bm25 && f.inputs.contains(&field.id);
+            let outputs = schema.functions.iter().filter(is_bm25).flat_map(|f| &f.outputs);
+            let mut readers: Vec<FieldId> = outputs.copied().collect();
+            let matched = field.type_param("enable_match");
+            let with_positions =
+                matched.is_some_and(|v| matches!(v, "1" | "t" | "T" | "true" | "TRUE" | "True"));
+            if with_positions {
+                readers.push(field.id);
+            }
+            if !readers.is_empty() {
+                let analyzer = Analyzer::from_params(field.type_param("analyzer_params"));
+                let analyzer = analyzer.map_err(|fault| fault.message)?;
+                sources.push(Source { column, analyzer, with_positions, readers });
+            }
+        }
+        Ok(Texts { sources, writers: Vec::new(), refs: Arc::new([]) })
+    }
+
+    /// The readers' ends.
+    pub(super) fn refs(&self) -> Arc<[TextRef]> {
+        Arc::clone(&self.refs)
+    }
+
+    /// Indexes the texts of rows that were just appended: readers may see them when this returns.
+    pub(super) fn append(&mut self, shard: &ShardWriter, rows: Appended) {
+        if self.sources.is_empty() {
+            return;
+        }
+        let slot = usize::from(rows.first.slot);
+        while self.writers.len() <= slot {
+            self.add_slot();
+        }
+        for (source, writer) in self.sources.iter().zip(&mut self.writers[slot]) {
+            writer.append(shard.values(rows, source.column).map(text));
+        }
+    }
+
+    /// Frees the indexes of a partition whose rows are gone, and that gets no more.
+    pub(super) fn release(&mut self, slot: u16) {
+        if let Some(writers) = self.writers.get_mut(usize::from(slot)) {
+            *writers = Vec::new();
+            self.refs = self.refs.iter().filter(|text| text.slot != slot).cloned().collect();
+        }
+    }
+
+    fn add_slot(&mut self) {
+        let slot = u16::try_from(self.writers.len()).unwrap_or(u16::MAX);
+        let make = |s: &Source| TextWriter::new(s.analyzer.clone(), s.with_positions);
+        let writers: Vec<TextWriter> = self.sources.iter().map(make).collect();
+        let mut refs = self.refs.to_vec();
+        for (source, writer) in self.sources.iter().zip(&writers) {
+            let of = |&field: &FieldId| TextRef { field, slot, view: writer.view() };
+            refs.extend(source.readers.iter().map(of));
+        }
+        self.refs = refs.into();
+        self.writers.push(writers);
+    }
+}
+
+/// The text of a value. It was checked where it came in; bytes that are none have no words.
+fn text(value: Option<&[u8]>) -> &str {
+    std::str::from_utf8(value.unwrap_or_default()).unwrap_or_default()
+}

@@ -1,0 +1,211 @@
+//! Searches: the nearest rows of some shards for every query.
+
+use std::cmp::Ordering;
+
+use millstream_catalog::model::{Code, DataType, Fault, Metric, Timestamp};
+use millstream_index::{
+    BestGroups, Block, Collect, GroupHit, GroupMembers, Hit, Queries, Range, TopK, Vectors, scan,
+};
+use millstream_segment::{ChunkRef, ColumnSlice, Selection};
+use rayon::prelude::*;
+
+use super::gather::{self, gather};
+use super::group::Groups;
+use super::{ReadShard, column_of, fetch, plan_of, selected, text};
+use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest};
+use crate::part::SearchPart;
+
+/// Scans of fewer vector components than this are not split over threads.
+const SPLIT_COMPONENTS_MIN: usize = 4 << 20;
+/// Scans that may collect more hits than this are not split over threads, each of which would
+/// collect as many.
+const SPLIT_HITS_MAX: usize = 1 << 20;
+/// The most hits of one search, all queries together: about 400 MB on their way.
+const HITS_MAX: usize = 1 << 24;
+
+/// Orders two row numbers of equal score.
+pub(super) type Tie<'t> = &'t (dyn Fn(u32, u32) -> Ordering + Sync);
+
+/// The nearest rows of some shards for every query of a search.
+pub(crate) fn search(
+    request: &SearchRequest,
+    shards: &[ReadShard],
+    as_of: Timestamp,
+    threads: usize,
+) -> Result<SearchPart, Fault> {
+    let plan = plan_of(request.filter.as_ref())?;
+    let mut parts = Vec::with_capacity(shards.len());
+    for shard in shards {
+        let mut selection = selected(shard, as_of, &request.target.partitions, plan.as_ref())?;
+        shard.view.keep_newest(&mut selection);
+        let pk = shard.view.pk();
+        let hits = match &request.queries {
+            QueryVectors::Text(_) => text::search(request, shard, &selection)?,
+            _ => vectors(request, &selection, threads)?,
+        };
+        parts.push(part(request, &selection, pk, hits)?);
+    }
+    Ok(SearchPart::merge(parts, request))
+}
+
+/// The hits of each query as an answer has them.
+fn part(
+    request: &SearchRequest,
+    selection: &Selection,
+    pk: usize,
+    hits: Vec<Vec<Hit>>,
+) -> Result<SearchPart, Fault> {
+    let counts = hits.iter().map(|hits| hits.len() as u32).collect();
+    let scores = hits.iter().flatten().map(|h| h.score).collect();
+    let numbers: Vec<u32> = hits.iter().flatten().map(|h| h.row).collect();
+    let places = gather::places(selection, &numbers);
+    let (pks, columns) = fetch(selection, &places, pk, &request.output)?;
+    let by = request.group.as_ref();
+    let group = |by: &GroupBy| gather(selection, &places, column_of(selection, by.field)?);
+    let groups = by.map(group).transpose()?;
+    Ok(SearchPart { hits: counts, pks: Some(pks), scores, groups, columns })
+}
+
+/// Refuses a search that could find more hits than an answer may hold.
+pub(super) fn check_hits(request: &SearchRequest, nq: usize, rows: usize) -> Result<usize, Fault> {
+    let group = request.group.as_ref().map_or(1, |group| group.size as usize);
+    let most = nq.saturating_mul((request.topk as usize).saturating_mul(group).min(rows));
+    if most <= HITS_MAX {
+        return Ok(most);
+    }
+    let text = format!(
+        "search results exceed the maxOutputSize Limit: {nq} queries may have {most} hits, more \
+         than {HITS_MAX}"
+    );
+    Err(Fault::new(Code::ParameterTooLarge, text))
+}
+
+/// The hits of vector queries.
+fn vectors(
+    request: &SearchRequest,
+    selection: &Selection,
+    threads: usize,
+) -> Result<Vec<Vec<Hit>>, Fault> {
+    let column = column_of(selection, request.field)?;
+    let spec = &selection.specs()[column];
+    let queries = queries(request, spec.data_type, spec.dim)?;
+    let rows = usize::try_from(selection.count()).unwrap_or(usize::MAX);
+    let most = check_hits(request, queries.nq(), rows)?;
+    let tie = |a: u32, b: u32| selection.key(a).cmp(&selection.key(b));
+    let (k, metric) = (request.topk as usize, request.metric);
+    let range = range_of(metric, &request.bounds);
+    let threads = if most > SPLIT_HITS_MAX { 1 } else { threads };
+    let pass = Pass { queries: &queries, selection, column, tie: &tie, threads };
+    let Some(by) = &request.group else {
+        let make = || vec![TopK::within(k, metric, &range); queries.nq()];
+        let tops = pass.run(make, |all: &mut TopK, more, tie| all.absorb(more, tie));
+        return Ok(tops.into_iter().map(|top| top.finish(&tie)).collect());
+    };
+    let groups = Groups::new(selection, by)?;
+    let group_of = |row| groups.of(row);
+    let only = |hits: Vec<GroupHit>| hits.into_iter().map(|h| h.hit).collect();
+    if by.only.is_none() {
+        let best = BestGroups::new(k, metric, &range, &group_of);
+        let make = || vec![best.clone(); queries.nq()];
+        let tops = pass.run(make, |all: &mut BestGroups<'_>, more, tie| all.absorb(more, tie));
+        return Ok(tops.into_iter().map(|top| only(top.finish(&tie))).collect());
+    }
+    let size = by.size as usize;
+    let members = |query: usize| {
+        let chosen = groups.chosen.get(query).into_iter().flatten().copied();
+        GroupMembers::new(chosen, size, metric, &range, &group_of)
+    };
+    let make = || (0..queries.nq()).map(members).collect::<Vec<_>>();
+    let tops = pass.run(make, |all: &mut GroupMembers<'_>, more, tie| all.absorb(more, tie));
+    Ok(tops.into_iter().map(|top| only(top.finish(&tie))).collect())
+}
+
+/// The queries, made ready for the rows of a field.
+fn queries(request: &SearchRequest, data_type: DataType, dim: usize) -> Result<Queries, Fault> {
+    let made = match &request.queries {
+        QueryVectors::Float(values) => Queries::new(request.metric, dim, values),
+        QueryVectors::Bytes(bytes) => Queries::new_typed(request.metric, data_type, dim, bytes),
+        QueryVectors::Sparse(cells) => {
+            Queries::sparse(request.metric, cells.iter().map(|cell| &cell[..]))
+        }
+        QueryVectors::Text(_) => return Err(Fault::internal("texts are no vectors")),
+    };
+    let made = made.map_err(|e| Fault::invalid(e.to_string()))?;
+    if made.data_type() != data_type {
+        let text = "vector type must be the same as the type of the field";
+        return Err(Fault::expected(text, data_type.name(), made.data_type().name()));
+    }
+    Ok(made)
+}
+
+/// The scores within bounds, as the index takes them.
+pub(super) fn range_of(metric: Metric, bounds: &Bounds) -> Range {
+    let worse = |score: f32| {
+        if metric.larger_is_better() { score.next_down() } else { score.next_up() }
+    };
+    let best = |inclusive| bounds.best.filter(|b| b.inclusive == inclusive).map(|b| b.score);
+    Range {
+        // The index leaves the worst score itself out.
+        radius: bounds.worst.map(|b| if b.inclusive { worse(b.score) } else { b.score }),
+        range_filter: best(true),
+        after: best(false),
+    }
+}
+
+/// One pass over the vectors of a selection.
+struct Pass<'a> {
+    queries: &'a Queries,
+    selection: &'a Selection,
+    column: usize,
+    tie: Tie<'a>,
+    threads: usize,
+}
+
+impl Pass<'_> {
+    /// Feeds collectors, one a query; on several threads when that pays.
+    fn run<C: Collect + Send>(
+        &self,
+        make: impl Fn() -> Vec<C> + Sync,
+        absorb: impl Fn(&mut C, C, &dyn Fn(u32, u32) -> Ordering) + Sync,
+    ) -> Vec<C> {
+        let scan_all = |chunks: &[ChunkRef]| {
+            let mut tops = make();
+            for chunk in chunks {
+                self.chunk(chunk, &mut tops);
+            }
+            tops
+        };
+        let chunks = &self.selection.chunks;
+        let rows: usize = chunks.iter().map(|c| c.rows).sum();
+        let components = rows.saturating_mul(self.queries.dim().max(16));
+        if self.threads <= 1 || components < SPLIT_COMPONENTS_MIN {
+            return scan_all(chunks);
+        }
+        let part = chunks.len().div_ceil(self.threads * 2).max(1);
+        chunks.par_chunks(part).map(scan_all).reduce(&make, |mut all, more| {
+            for (top, other) in all.iter_mut().zip(more) {
+                absorb(top, other, self.tie);
+            }
+            all
+        })
+    }
+
+    fn chunk<C: Collect>(&self, chunk: &ChunkRef, tops: &mut [C]) {
+        let ones: usize = chunk.mask.iter().map(|w| w.count_ones() as usize).sum();
+        if ones == 0 {
+            return;
+        }
+        let (vectors, inv_norms): (_, &[f32]) = match chunk.column(self.column) {
+            ColumnSlice::Vector { data, inv_norms } => (Vectors::Float(data), inv_norms),
+            ColumnSlice::Half { data, inv_norms } => (Vectors::Half(data), inv_norms),
+            ColumnSlice::BHalf { data, inv_norms } => (Vectors::BHalf(data), inv_norms),
+            ColumnSlice::Int8s { data, inv_norms } => (Vectors::Int8(data), inv_norms),
+            ColumnSlice::Binary { data } => (Vectors::Binary(data), &[]),
+            ColumnSlice::Var { offsets, bytes } => (Vectors::Sparse { offsets, bytes }, &[]),
+            _ => return,
+        };
+        let mask = (ones < chunk.rows).then_some(&chunk.mask[..]);
+        let block = Block { vectors, inv_norms, mask, first_row: chunk.base };
+        scan(self.queries, &block, tops, self.tie);
+    }
+}

@@ -1,0 +1,161 @@
+//! Full-text search: statistics of the whole corpus first, then the best rows by them.
+
+use std::sync::Arc;
+
+use millstream_catalog::model::{Fault, FieldId, Timestamp};
+use millstream_index::Hit;
+use millstream_segment::Selection;
+use millstream_text::{Bm25, Query, Scorer, Statistics, TextHit, TextView, Top};
+
+use super::ReadShard;
+use super::group::Groups;
+use super::search::{check_hits, range_of};
+use crate::api::{Bounds, QueryVectors, SearchRequest, TextStatistics};
+use crate::part::StatisticsPart;
+
+/// The index of the texts of one field in one partition of a shard.
+#[derive(Clone)]
+pub(crate) struct TextRef {
+    /// The field that is searched or matched: for BM25 the output of the function.
+    pub(crate) field: FieldId,
+    /// Slot of the partition.
+    pub(crate) slot: u16,
+    /// The index; its row numbers are those of the partition.
+    pub(crate) view: Arc<TextView>,
+}
+
+/// The statistics of some shards at a time, for each query: of all visible rows, whatever the
+/// search's partitions and filter are.
+pub(crate) fn statistics(
+    request: &SearchRequest,
+    shards: &[ReadShard],
+    as_of: Timestamp,
+) -> Result<StatisticsPart, Fault> {
+    let QueryVectors::Text(texts) = &request.queries else {
+        return Err(Fault::internal("only texts have statistics"));
+    };
+    let mut sums = vec![Statistics::default(); texts.len()];
+    for shard in shards {
+        let selection = shard.view.select(as_of, &[]);
+        for text in shard.texts.iter().filter(|t| t.field == request.field) {
+            let mask = partition_mask(&selection, text.slot);
+            let snapshot = text.view.snapshot();
+            for (sum, query) in sums.iter_mut().zip(texts) {
+                let query = Query::new(text.view.analyzer(), query);
+                sum.add(&snapshot.statistics(&query, &mask));
+            }
+        }
+    }
+    Ok(StatisticsPart { of_queries: sums.into_iter().map(to_api).collect() })
+}
+
+fn to_api(sums: Statistics) -> TextStatistics {
+    let Statistics { documents, total_length, frequencies } = sums;
+    TextStatistics { documents, total_length, frequencies }
+}
+
+fn from_api(sums: &TextStatistics) -> Statistics {
+    Statistics {
+        documents: sums.documents,
+        total_length: sums.total_length,
+        frequencies: sums.frequencies.clone(),
+    }
+}
+
+/// The rows of a partition that a selection keeps, as bits by their number in the partition.
+fn partition_mask(selection: &Selection, slot: u16) -> Vec<u64> {
+    let mut mask: Vec<u64> = Vec::new();
+    for chunk in selection.chunks.iter().filter(|c| c.slot == slot) {
+        let first = chunk.chunk.first_row() as usize;
+        let words = (first + chunk.rows).div_ceil(64);
+        mask.resize(words.max(mask.len()), 0);
+        let shift = first % 64;
+        for (at, &word) in chunk.mask.iter().enumerate() {
+            let at = first / 64 + at;
+            mask[at] |= word << shift;
+            // Nothing of a word lies beyond the last row, and so beyond the mask.
+            if shift > 0 && word >> (64 - shift) != 0 {
+                mask[at + 1] |= word >> (64 - shift);
+            }
+        }
+    }
+    mask
+}
+
+/// The best rows of a selection for each text.
+pub(super) fn search(
+    request: &SearchRequest,
+    shard: &ReadShard,
+    selection: &Selection,
+) -> Result<Vec<Vec<Hit>>, Fault> {
+    let QueryVectors::Text(texts) = &request.queries else {
+        return Err(Fault::internal("a search for texts without one"));
+    };
+    let rank = request.text.as_ref();
+    let rank = rank.ok_or_else(|| Fault::internal("a search for texts without its statistics"))?;
+    let bm25 = Bm25::new(rank.k1, rank.b)?;
+    let rows = usize::try_from(selection.count()).unwrap_or(usize::MAX);
+    check_hits(request, texts.len(), rows)?;
+    let tie = |a: u32, b: u32| selection.key(a).cmp(&selection.key(b));
+    // What is not among the best of all may be among those of a group, or within bounds.
+    let all = request.group.is_some() || request.bounds != Bounds::default();
+    let k = if all { rows } else { (request.topk as usize).min(rows) };
+    let indexes: Vec<_> = shard.texts.iter().filter(|t| t.field == request.field).collect();
+    let masks: Vec<Vec<u64>> = indexes.iter().map(|t| partition_mask(selection, t.slot)).collect();
+    let mut hits = Vec::with_capacity(texts.len());
+    for (at, text) in texts.iter().enumerate() {
+        let mut top = Top::new(k);
+        for (index, mask) in indexes.iter().zip(&masks) {
+            let chunk = selection.chunks.iter().find(|c| c.slot == index.slot);
+            let Some(chunk) = chunk else { continue };
+            let query = Query::new(index.view.analyzer(), text);
+            let sums = rank.statistics.get(at).map(from_api).unwrap_or_default();
+            let scorer = Scorer::new(&query, &sums, bm25);
+            // Selected rows of a partition are numbered on from its first chunk.
+            let base = chunk.base - chunk.chunk.first_row();
+            index.view.snapshot().search(&scorer, mask, base, &mut top, &tie);
+        }
+        let found = top.finish(&tie).into_iter();
+        hits.push(found.map(|TextHit { score, row }| Hit { score, row }).collect());
+    }
+    if all {
+        cut(request, selection, &mut hits)?;
+    }
+    Ok(hits)
+}
+
+/// Keeps the hits within bounds, and of groups the best.
+fn cut(request: &SearchRequest, selection: &Selection, hits: &mut [Vec<Hit>]) -> Result<(), Fault> {
+    let range = range_of(request.metric, &request.bounds);
+    let within = |hit: &Hit| {
+        range.radius.is_none_or(|radius| hit.score > radius)
+            && range.range_filter.is_none_or(|best| hit.score <= best)
+            && range.after.is_none_or(|after| hit.score < after)
+    };
+    let topk = request.topk as usize;
+    let Some(by) = &request.group else {
+        for hits in hits.iter_mut() {
+            hits.retain(within);
+            hits.truncate(topk);
+        }
+        return Ok(());
+    };
+    let groups = Groups::new(selection, by)?;
+    for (query, hits) in hits.iter_mut().enumerate() {
+        let mut counts: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
+        let chosen = groups.chosen.get(query);
+        hits.retain(|hit| {
+            let group = groups.of(hit.row);
+            let wanted = match chosen {
+                Some(chosen) => chosen.contains(&group),
+                None => counts.len() < topk || counts.contains_key(&group),
+            };
+            let kept = wanted && within(hit) && counts.get(&group).copied().unwrap_or(0) < by.size;
+            if kept {
+                *counts.entry(group).or_default() += 1;
+            }
+            kept
+        });
+    }
+    Ok(())
+}

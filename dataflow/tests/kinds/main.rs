@@ -1,0 +1,134 @@
+//! Searches and queries over every type of vector, compared with a naive model: random writes, then
+//! random questions at the time after each of them, on shards of several workers.
+
+#![allow(clippy::unwrap_used)] // a test file, also where its functions are no tests
+
+mod ask;
+mod model;
+
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use millstream_catalog::catalog::{Catalog, Checkpoint};
+use millstream_catalog::clock::SystemClock;
+use millstream_catalog::memory::{MemoryCatalog, MemoryData};
+use millstream_catalog::model::{ChannelId, PartitionId, RequestId, Timestamp};
+use millstream_catalog::tso::Tso;
+use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
+use millstream_dataflow::{Config, Dataflow, shard};
+use millstream_log::memory::{MemoryLog, MemoryStore, Mode};
+use millstream_log::{Kind, Log, Record, RecordBuilder, Writer};
+use model::{COLLECTION, Model, Row, schema};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const CHANNELS: u16 = 3;
+const SHARDS: u16 = 3;
+
+/// A process, and what it should hold.
+struct World {
+    dataflow: Dataflow,
+    writer: Arc<Writer>,
+    tso: Arc<Tso>,
+    requests: u128,
+    model: Model,
+    /// The visible rows after each write, and a time at which they are.
+    snapshots: Vec<(Timestamp, Vec<Row>)>,
+}
+
+impl World {
+    fn start(workers: usize) -> World {
+        let (store, data) = (MemoryStore::new(CHANNELS), Arc::<MemoryData>::default());
+        let catalog = MemoryCatalog::open(&data, Arc::new(SystemClock), CHANNELS).unwrap();
+        let log = MemoryLog::open(Arc::clone(&store), true, Mode::Auto);
+        let parts = Dataflow::start(Config {
+            workers,
+            scan_threads: 2,
+            checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
+            collections: [COLLECTION].into_iter().collect(),
+            inbox_bytes: 1 << 20,
+            on_checkpoint: Box::new(|_, _| {}),
+        })
+        .unwrap();
+        for (channel, inbox) in (0u16..).zip(parts.inboxes) {
+            block_on(log.subscribe(ChannelId(channel), 0, inbox)).unwrap();
+        }
+        let tso = catalog.tso();
+        let writer = Writer::new(log, Arc::clone(&tso));
+        let (dataflow, model) = (parts.dataflow, Model::default());
+        let mut world = World { dataflow, writer, tso, requests: 0, model, snapshots: Vec::new() };
+        let ddl = DdlRecord::CollectionCreate { schema: schema() }.encode().unwrap();
+        world.write(|shard| {
+            let mut record = builder(Kind::Ddl, ALL_PARTITIONS, shard, 0);
+            record.blob(&ddl);
+            Some(record)
+        });
+        world
+    }
+
+    fn write(&mut self, record: impl Fn(u16) -> Option<RecordBuilder>) {
+        let units: Vec<(ChannelId, Vec<Record>)> = (0..SHARDS)
+            .filter_map(|shard| Some((ChannelId(shard), vec![record(shard)?.finish().unwrap()])))
+            .collect();
+        self.requests += 1;
+        block_on(self.writer.write(RequestId(self.requests), units)).unwrap();
+        let now = block_on(self.tso.now()).unwrap();
+        self.snapshots.push((now, self.model.rows.clone()));
+    }
+
+    fn put(&mut self, kind: Kind, partition: PartitionId, rows: Vec<Row>) {
+        self.model.put(kind == Kind::Upsert, partition, &rows);
+        self.write(|shard| {
+            let mine: Vec<&Row> =
+                rows.iter().filter(|row| shard::of_int(row.pk, SHARDS) == shard).collect();
+            let mut record = builder(kind, partition, shard, mine.len());
+            model::put_columns(&mut record, &mine);
+            (!mine.is_empty()).then_some(record)
+        });
+    }
+
+    fn delete(&mut self, keys: &[i64]) {
+        self.model.rows.retain(|row| !keys.contains(&row.pk));
+        self.write(|shard| {
+            let mine: Vec<i64> =
+                keys.iter().copied().filter(|&pk| shard::of_int(pk, SHARDS) == shard).collect();
+            let mut record = builder(Kind::Delete, ALL_PARTITIONS, shard, mine.len());
+            model::put_keys(&mut record, &mine);
+            (!mine.is_empty()).then_some(record)
+        });
+    }
+}
+
+fn builder(kind: Kind, partition: PartitionId, shard: u16, rows: usize) -> RecordBuilder {
+    RecordBuilder::new(kind, COLLECTION, partition, shard, 0, rows as u32)
+}
+
+fn run(seed: u64, workers: usize) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut world = World::start(workers);
+    for _ in 0..12 {
+        let count = rng.random_range(1..40);
+        let rows = (0..count).map(|_| Row::random(&mut rng)).collect();
+        let partition = PartitionId(rng.random_range(1..3));
+        match rng.random_range(0..5) {
+            0 => {
+                let keys: Vec<i64> = (0..10).map(|_| rng.random_range(0..60)).collect();
+                world.delete(&keys);
+            }
+            1 | 2 => world.put(Kind::Upsert, partition, rows),
+            _ => world.put(Kind::Insert, partition, rows),
+        }
+    }
+    for _ in 0..150 {
+        let at = rng.random_range(0..world.snapshots.len());
+        ask::any(&world, at, &mut rng, seed);
+    }
+    world.dataflow.stop();
+}
+
+#[test]
+fn every_question_is_answered_as_a_naive_model_answers_it() {
+    for seed in 0..30 {
+        run(seed, 1 + (seed % 3) as usize);
+    }
+}
