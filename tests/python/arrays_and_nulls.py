@@ -180,6 +180,30 @@ def partial():
     client.drop_collection(name)
 
 
-for test in (arrays, nulls, partial):
+def dynamic_partial():
+    """A partial update keeps the dynamic keys that it does not name."""
+    if VERSION < (2, 6):
+        return
+    name = fresh("dynamic_partial")
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIM)
+    client.create_collection(
+        name, schema=schema, index_params=indexed(), consistency_level="Strong"
+    )
+    data = vectors(2, DIM)
+    client.insert(
+        name,
+        [{"id": i, "vector": data[i].tolist(), "size": i, "color": "red"} for i in range(2)],
+    )
+    client.upsert(name, [{"id": 1, "color": "blue"}], partial_update=True)
+    client.upsert(name, [{"id": 0, "vector": data[0].tolist()}], partial_update=True)
+    answer = client.query(name, filter="size >= 0", output_fields=["size", "color"])
+    equal([row["size"] for row in answer], [0, 1], "dynamic_partial: other keys are kept")
+    equal([row["color"] for row in answer], ["red", "blue"], "dynamic_partial: the named key is new")
+    client.drop_collection(name)
+
+
+for test in (arrays, nulls, partial, dynamic_partial):
     test()
     print(f"{test.__name__}: good")

@@ -6,8 +6,8 @@ use millstream_gateway::pb::{MutationResult, UpsertRequest};
 use millstream_tests::client::{Answer, Client, accept, message, query};
 use millstream_tests::on_both;
 use millstream_tests::rows::{
-    column, field, int_ids, int_key, longs, read_longs, read_texts, schema, text_field, text_ids,
-    text_key, texts, vector_field, vectors,
+    column, dynamic, field, int_ids, int_key, longs, read_jsons, read_longs, read_texts, schema,
+    text_field, text_ids, text_key, texts, vector_field, vectors,
 };
 use millstream_tests::site::Site;
 
@@ -100,6 +100,36 @@ async fn a_partial_update_changes_what_it_gives(site: Site) {
     assert_eq!(client.count("rows", "").await.expect("a count"), 4);
 }
 on_both!(a_partial_update_changes_what_it_gives);
+
+/// Dynamic keys that are given take the place of those that are there; the others stay.
+async fn a_partial_update_keeps_dynamic_keys_that_it_does_not_give(site: Site) {
+    let client = site.client();
+    let mut rows = schema("rows", vec![int_key(), vector_field("vector", DIM)]);
+    rows.enable_dynamic_field = true;
+    client.create(&rows, 3).await.expect("a collection");
+    client.index("rows", "vector", "L2").await.expect("an index");
+    client.load("rows").await.expect("a load");
+    let keys = |texts: [&str; 2]| dynamic(texts.map(str::to_owned).to_vec());
+    let size = keys([r#"{"size":1,"color":"red"}"#, r#"{"size":2}"#]);
+    client.insert("rows", 2, vec![longs("id", vec![1, 2]), size, points(2)]).await.expect("rows");
+    let color = keys([r#"{"color":"blue"}"#, r#"{"color":"green","size":{"x":3}}"#]);
+    update(&client, "rows", 2, vec![longs("id", vec![1, 2]), color]).await.expect("an update");
+    let nothing = keys(["{}", "{}"]);
+    let columns = vec![longs("id", vec![1, 2]), nothing, points(2)];
+    update(&client, "rows", 2, columns).await.expect("an update");
+    // Without the column nothing changes either, and a new row has no dynamic keys.
+    let columns = vec![longs("id", vec![2, 3]), points(2)];
+    update(&client, "rows", 2, columns).await.expect("an update");
+    let found = client.query(query("rows", "id > 0", &["$meta"])).await.expect("rows");
+    let wanted = [r#"{"size":1,"color":"blue"}"#, r#"{"color":"green","size":{"x":3}}"#, "{}"];
+    assert_eq!(read_jsons(&found.fields_data, "$meta"), wanted);
+    for (filter, count) in
+        [("color == 'blue' and size == 1", 1), ("size['x'] == 3", 1), ("color == 'red'", 0)]
+    {
+        assert_eq!(client.count("rows", filter).await.expect("a count"), count, "{filter}");
+    }
+}
+on_both!(a_partial_update_keeps_dynamic_keys_that_it_does_not_give);
 
 /// A missing column, and a null, are the default value; without one they are null.
 async fn rows_take_default_values(site: Site) {

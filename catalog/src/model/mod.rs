@@ -7,6 +7,7 @@ mod collection;
 mod error;
 mod ids;
 pub mod limits;
+pub mod object;
 mod schema;
 mod time;
 

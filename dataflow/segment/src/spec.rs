@@ -41,12 +41,15 @@ pub struct ColumnSpec {
     pub nullable: bool,
     /// The value of rows that give none, in the form of a batch; it goes before null.
     pub default: Option<Arc<[u8]>>,
+    /// Whether an update joins the value that it gives with that of the older row.
+    pub merges: bool,
 }
 
 impl ColumnSpec {
     /// A column without nulls and without a default.
     pub fn new(field: FieldId, data_type: DataType, dim: usize) -> ColumnSpec {
-        ColumnSpec { field, data_type, dim, nullable: false, default: None, element: None }
+        let (nullable, merges) = (false, false);
+        ColumnSpec { field, data_type, dim, nullable, default: None, element: None, merges }
     }
 
     /// The columns of the stored fields of a schema, in its order, and the place of the primary key
@@ -68,6 +71,7 @@ impl ColumnSpec {
             specs.push(ColumnSpec {
                 element: field.element_type,
                 nullable: field.nullable,
+                merges: field.is_dynamic,
                 default: default_bytes(field).map(Arc::from),
                 ..ColumnSpec::new(field.id, data_type, field.dim as usize)
             });

@@ -1,5 +1,7 @@
 //! One shard on its channel: what its records do to its rows.
 
+mod dynamic;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,14 +14,25 @@ use millstream_segment::{
     ShardView, ShardWriter, WriteError,
 };
 
+use self::dynamic::Dynamic;
 use super::Waiting;
 use super::texts::Texts;
 use crate::read::ReadShard;
 use crate::records::{ALL_PARTITIONS, OLD_KEYS};
 
+/// An update that can be applied.
+struct Update<'r> {
+    record: &'r Record,
+    columns: Vec<Column>,
+    origins: Origins,
+    dynamic: Dynamic,
+}
+
 /// The state of a shard: its rows, the indexes of their texts, and the units that wait for it.
 pub(super) struct Shard {
     schema: Arc<CollectionSchema>,
+    /// The dynamic field and the place of its column.
+    dynamic: Option<(FieldId, usize)>,
     pub(super) writer: ShardWriter,
     pub(super) view: Arc<ShardView>,
     texts: Texts,
@@ -40,11 +53,13 @@ impl Shard {
     ) -> Result<Shard, String> {
         let (specs, pk) = ColumnSpec::of_schema(&schema).map_err(|e| e.to_string())?;
         let texts = Texts::new(&schema, &specs)?;
+        let dynamic = specs.iter().position(|spec| spec.merges);
+        let dynamic = dynamic.map(|place| (specs[place].field, place));
         let writer = ShardWriter::new(specs, pk, norms);
         let view = writer.view();
         let (waiting, dropped) = (VecDeque::new(), HashSet::new());
         let finding = false;
-        Ok(Shard { schema, writer, view, texts, waiting, finding, dropped, begins_after })
+        Ok(Shard { schema, dynamic, writer, view, texts, waiting, finding, dropped, begins_after })
     }
 
     /// The readers' ends.
@@ -100,15 +115,15 @@ impl Shard {
         Ok(changed)
     }
 
-    /// Applies the updates of one unit: all of their rows, or none when one of them lacks a value.
-    /// Its outcome for the client, and the changes of the partitions.
+    /// Applies the updates of one unit: all of their rows, or none when one of them lacks a value or
+    /// has a dynamic field that becomes too large. Its outcome for the client, and the changes of the partitions.
     pub(super) fn update(
         &mut self,
         eff: Timestamp,
         records: &[Record],
     ) -> Result<(Result<u64, Fault>, Vec<Applied>), String> {
         let mut changed = Vec::new();
-        let mut updates: Vec<(&Record, Vec<Column>, Origins)> = Vec::with_capacity(records.len());
+        let mut updates: Vec<Update<'_>> = Vec::with_capacity(records.len());
         for record in records {
             if !self.applies(record)? {
                 continue;
@@ -117,17 +132,22 @@ impl Shard {
             let inputs = inputs(&columns);
             let batch = Batch { rows: record.rows() as usize, columns: &inputs };
             let ends = self.ends(record.partition(), &batch);
-            match self.writer.origins(&ends, &batch) {
-                Ok(origins) => updates.push((record, columns, origins)),
+            let origins = match self.writer.origins(&ends, &batch) {
+                Ok(origins) => origins,
                 Err(WriteError::Incomplete { row, field }) => {
                     return Ok((Err(self.incomplete(&ends, &batch, row, field)), changed));
                 }
                 Err(other) => return Err(other.to_string()),
+            };
+            match dynamic::merge(&self.writer, self.dynamic, &batch, &origins) {
+                Ok(dynamic) => updates.push(Update { record, columns, origins, dynamic }),
+                Err(fault) => return Ok((Err(fault), changed)),
             }
         }
         let mut rows = 0;
-        for (record, columns, origins) in &updates {
-            let inputs = inputs(columns);
+        for Update { record, columns, origins, dynamic } in &updates {
+            let mut inputs = inputs(columns);
+            dynamic.put(&mut inputs);
             let batch = Batch { rows: record.rows() as usize, columns: &inputs };
             let ends = self.ends(record.partition(), &batch);
             let made = (&batch, origins);

@@ -175,16 +175,17 @@ fn column_missing(
         let text = format!("must assign pk when upsert, primary field: {name}");
         return Err(Fault::invalid(text));
     }
-    if write == Write::Update && !field.is_primary {
-        return Ok(None);
-    }
     if field.is_dynamic {
+        // Also in an update: it adds no key to an older row, and a new one needs a value.
         return Ok(Some(BatchColumn {
             field: field.id,
             data_type: field.data_type,
             values: BatchValues::Var(scalars::empty_objects(rows)?),
             validity: None,
         }));
+    }
+    if write == Write::Update && !field.is_primary {
+        return Ok(None);
     }
     if field.nullable || field.default_value.is_some() {
         return Ok(None); // workers take a column that is not there for nulls or the default

@@ -71,7 +71,8 @@ impl ShardWriter {
     pub fn origins(&self, ends: &Ends<'_>, batch: &Batch<'_>) -> Result<Origins, WriteError> {
         self.check(batch)?;
         let keys = self.ending(ends, batch)?;
-        if self.lacking(batch).next().is_none() {
+        let merges = |spec: &ColumnSpec| spec.merges && batch.column(spec.field).is_some();
+        if self.lacking(batch).next().is_none() && !self.specs.iter().any(merges) {
             return Ok(Origins::default());
         }
         let before = self.before_this_unit(ends.scope);
@@ -103,6 +104,14 @@ impl ShardWriter {
         let slot = self.slot(partition)?;
         self.end_keys(ends.scope, eff, keys, changed);
         self.append_all(slot, eff, (batch, origins), changed)
+    }
+
+    /// The value that the origin of a row has in the column at `index`, as a batch has it; `None`
+    /// for null, and for a row without an origin.
+    pub fn older(&self, origins: &Origins, row: usize, index: usize) -> Option<&[u8]> {
+        let origin = origins.0.get(row).copied().flatten()?;
+        let (chunk, offset) = self.partitions.get(origin.slot as usize)?.locate(origin.row)?;
+        chunk.value(index, offset)
     }
 
     /// The values of appended rows in the column at `index`, as a batch has them; `None` for null.

@@ -146,3 +146,106 @@ fn an_update_of_a_dropped_partition_does_nothing_and_says_so() {
     let (outcome, changed) = shard.update(eff, &[update]).unwrap();
     assert_eq!((outcome.unwrap(), changed.len()), (0, 0));
 }
+
+const META: FieldId = FieldId(104);
+
+/// A shard of keys and dynamic fields.
+fn dynamic_shard() -> Shard {
+    let meta = FieldSchema { is_dynamic: true, ..FieldSchema::new(META, "$meta", DataType::Json) };
+    let key = FieldSchema { is_primary: true, ..FieldSchema::new(PK, "pk", DataType::Int64) };
+    let schema = CollectionSchema {
+        name: "c".to_owned(),
+        description: String::new(),
+        enable_dynamic_field: true,
+        fields: vec![key, meta],
+        version: 0,
+        functions: Vec::new(),
+    };
+    Shard::new(Arc::new(schema), Checkpoint::default(), millstream_index::inv_norms_of).unwrap()
+}
+
+fn documents(kind: Kind, rows: &[(i64, &str)]) -> Record {
+    let mut record =
+        RecordBuilder::new(kind, CollectionId(1), PartitionId(1), 0, 0, rows.len() as u32);
+    let keys: Vec<u8> = rows.iter().flat_map(|(key, _)| key.to_le_bytes()).collect();
+    record.fixed(PK, DataType::Int64, 8, &keys);
+    let cell = |(_, text): &(i64, &str)| {
+        let mut cell = Vec::new();
+        millstream_expr::json_cell(text.as_bytes(), &mut cell).unwrap();
+        cell
+    };
+    let cells: Vec<Vec<u8>> = rows.iter().map(cell).collect();
+    record.var_values(META, DataType::Json, cells.iter().map(|cell| &cell[..]));
+    record.finish().unwrap()
+}
+
+/// Key and dynamic field of all rows visible at a time, by key.
+fn read_documents(shard: &Shard, at: u64) -> Vec<(i64, String)> {
+    let selection = shard.view.select(Timestamp(at), &[]);
+    let mut rows = Vec::new();
+    for chunk in &selection.chunks {
+        let (ColumnSlice::Int64(keys), ColumnSlice::Var { offsets, bytes }) =
+            (chunk.column(0), chunk.column(1))
+        else {
+            panic!("columns of other types");
+        };
+        chunk.for_each(|row| {
+            let cell = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+            let mut again = Vec::new();
+            let text = millstream_catalog::model::cell::json_text(cell);
+            millstream_expr::json_cell(text, &mut again).unwrap();
+            assert_eq!(again, cell, "the parsed form is that of the text");
+            rows.push((keys[row], String::from_utf8(text.to_vec()).unwrap()));
+        });
+    }
+    rows.sort_unstable();
+    rows
+}
+
+#[test]
+fn an_update_joins_the_keys_of_the_dynamic_field_with_those_of_the_older_row() {
+    let mut shard = dynamic_shard();
+    let eff = begin(&mut shard, 1);
+    let first = [(1, r#"{"size":1,"color":"red"}"#), (2, r#"{"size":2}"#), (3, "{}")];
+    shard.rows(eff, &documents(Kind::Insert, &first)).unwrap();
+    let eff = begin(&mut shard, 2);
+    let given = [(1, r#"{"color":"blue"}"#), (2, "{}"), (3, r#"{"a":1}"#), (4, r#"{"b":2}"#)];
+    let (outcome, _) = shard.update(eff, &[documents(Kind::Update, &given)]).unwrap();
+    assert_eq!(outcome.unwrap(), 4);
+    let texts = |rows: &[(i64, &str)]| {
+        rows.iter().map(|(key, text)| (*key, (*text).to_owned())).collect::<Vec<_>>()
+    };
+    let wanted = [
+        (1, r#"{"size":1,"color":"blue"}"#),
+        (2, r#"{"size":2}"#),
+        (3, r#"{"a":1}"#),
+        (4, r#"{"b":2}"#),
+    ];
+    assert_eq!(read_documents(&shard, 2), texts(&wanted));
+    assert_eq!(read_documents(&shard, 1), texts(&first));
+    let eff = begin(&mut shard, 3);
+    let nothing = documents(Kind::Update, &[(1, "{}"), (4, "{ }")]);
+    shard.update(eff, &[nothing]).unwrap().0.unwrap();
+    assert_eq!(read_documents(&shard, 3), texts(&wanted));
+    let eff = begin(&mut shard, 4);
+    shard.rows(eff, &documents(Kind::Upsert, &[(1, r#"{"z":1}"#)])).unwrap();
+    assert_eq!(read_documents(&shard, 4)[0].1, r#"{"z":1}"#, "an upsert replaces the row");
+}
+
+#[test]
+fn an_update_whose_dynamic_field_becomes_too_large_changes_nothing() {
+    let mut shard = dynamic_shard();
+    let half = "x".repeat(40_000);
+    let old = format!(r#"{{"a":"{half}"}}"#);
+    let eff = begin(&mut shard, 1);
+    shard.rows(eff, &documents(Kind::Insert, &[(1, "{}"), (2, &old)])).unwrap();
+    let before = read_documents(&shard, 1);
+    let eff = begin(&mut shard, 2);
+    let more = format!(r#"{{"b":"{half}"}}"#);
+    let update = documents(Kind::Update, &[(1, &more), (2, &more)]);
+    let (outcome, changed) = shard.update(eff, &[update]).unwrap();
+    let fault = outcome.unwrap_err();
+    assert!(fault.message.contains("json field ($meta) exceeds max length (65536)"), "{fault}");
+    assert!(changed.is_empty());
+    assert_eq!(read_documents(&shard, 2), before);
+}
