@@ -15,6 +15,7 @@ mod vectors;
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use millstream_catalog::model::limits::DYNAMIC_FIELD;
 use millstream_catalog::model::{CollectionSchema, DataType, Fault, FieldId, FieldSchema};
 
 use self::nulls::Nulls;
@@ -29,7 +30,7 @@ pub use self::vectors::{check_bytes_finite, check_sparse};
 pub struct Batch {
     /// Number of rows, at least 1.
     pub rows: u32,
-    /// The columns that the client gives, in the order of the schema, and those that must not be
+    /// The columns that the client gives, in the order of the schema, then those that must not be
     /// missing. An automatic key is not among them yet.
     pub columns: Vec<BatchColumn>,
 }
@@ -107,25 +108,38 @@ pub fn batch_from_wire(
     let given = fields.len();
     let mut by_name = named(schema, fields)?;
     let mut columns = Vec::with_capacity(schema.fields.len());
-    let mut expected = 0;
+    let mut missing = Vec::new();
     for field in &schema.fields {
         match by_name.remove(&field.name) {
             Some(data) => {
                 check_given(field, write)?;
-                expected += 1;
                 columns.push(column_from_wire(field, rows, data)?);
             }
-            None => columns.extend(column_missing(field, write, rows)?),
+            None => missing.push(field),
         }
     }
-    match by_name.keys().next() {
-        None => Ok(Batch { rows, columns }),
-        Some(extra) => Err(Fault::expected(
-            format!("more fieldData has pass in, field name = {extra}"),
-            expected,
-            given,
-        )),
+    let expected = columns.len();
+    let (dynamic, others): (Vec<_>, Vec<_>) = missing.into_iter().partition(|f| f.is_dynamic);
+    for field in &others {
+        columns.extend(column_missing(field, write, rows)?);
     }
+    if let Some(extra) = by_name.keys().next() {
+        let text = format!("more fieldData has pass in, field name = {extra}");
+        return Err(Fault::expected(text, expected, given));
+    }
+    if expected == 0 {
+        // Only the rows of a column bear out how many there are.
+        let unborne = others.iter().find(|field| field.is_stored() && !field.auto_id);
+        return Err(no_data(unborne.map_or(DYNAMIC_FIELD, |field| field.name.as_str())));
+    }
+    for field in dynamic {
+        columns.extend(column_missing(field, write, rows)?);
+    }
+    Ok(Batch { rows, columns })
+}
+
+fn no_data(field: &str) -> Fault {
+    Fault::invalid(format!("fieldSchema({field}) has no corresponding fieldData pass in"))
 }
 
 fn named(
@@ -190,7 +204,7 @@ fn column_missing(
     if field.nullable || field.default_value.is_some() {
         return Ok(None); // workers take a column that is not there for nulls or the default
     }
-    Err(Fault::invalid(format!("fieldSchema({name}) has no corresponding fieldData pass in")))
+    Err(no_data(name))
 }
 
 fn column_from_wire(field: &FieldSchema, rows: u32, data: FieldData) -> Result<BatchColumn, Fault> {

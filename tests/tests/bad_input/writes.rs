@@ -1,11 +1,14 @@
 //! Wrong inserts, upserts and deletes.
 
-use millstream_gateway::pb::schema::{DataType, FieldData, FieldSchema};
+use millstream_gateway::pb::schema::value_field::Data as DefaultData;
+use millstream_gateway::pb::schema::{
+    CollectionSchema, DataType, FieldData, FieldSchema, FunctionSchema, FunctionType, ValueField,
+};
 use millstream_gateway::pb::{DeleteRequest, InsertRequest, UpsertRequest};
 use millstream_tests::client::Client;
 use millstream_tests::rows::{
-    bools, field, floats, int_key, ints, jsons, longs, schema, text_field, texts, vector_field,
-    vectors,
+    bools, field, floats, int_key, ints, jsons, longs, pair, schema, text_field, texts,
+    vector_field, vectors,
 };
 
 use super::{ANY, Case, DIM, INVALID, case};
@@ -21,6 +24,9 @@ pub(crate) async fn prepare(client: &Client) {
         vector_field("vector", DIM),
     ];
     let automatic = FieldSchema { auto_id: true, ..int_key() };
+    client.create(&absent(automatic.clone()), 2).await.expect("a collection");
+    client.index_of("absent", "vector", "SPARSE_INVERTED_INDEX", "BM25").await.expect("an index");
+    client.load("absent").await.expect("a load");
     for collection in
         [schema("typed", typed), schema("automatic", vec![automatic, vector_field("vector", DIM)])]
     {
@@ -30,9 +36,28 @@ pub(crate) async fn prepare(client: &Client) {
     }
 }
 
+/// A collection of which a row may give nothing at all.
+fn absent(automatic: FieldSchema) -> CollectionSchema {
+    let text = Some(ValueField { data: Some(DefaultData::StringData("nothing".to_owned())) });
+    let mut word = FieldSchema { default_value: text, ..text_field("word", 50) };
+    word.type_params.push(pair("enable_analyzer", "true"));
+    let function = FunctionSchema {
+        name: "bm25".to_owned(),
+        r#type: FunctionType::Bm25.into(),
+        input_field_names: vec!["word".to_owned()],
+        output_field_names: vec!["vector".to_owned()],
+        ..FunctionSchema::default()
+    };
+    CollectionSchema {
+        enable_dynamic_field: true,
+        functions: vec![function],
+        ..schema("absent", vec![automatic, word, field("vector", DataType::SparseFloatVector)])
+    }
+}
+
 /// Nothing of the refused writes can be seen in the collections that were empty.
 pub(crate) async fn expect_nothing_written(client: &Client) {
-    for name in ["typed", "automatic"] {
+    for name in ["typed", "automatic", "absent"] {
         assert_eq!(client.count(name, "").await.expect("a count"), 0, "{name}");
     }
     client.insert("typed", 2, typed_columns()).await.expect("a good insert");
@@ -135,6 +160,7 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(case(what, request, code, text));
     }
     cases.extend(automatic());
+    cases.extend(unborne());
     cases.extend(deletes());
     cases
 }
@@ -232,6 +258,25 @@ fn automatic() -> Vec<Case> {
         ..InsertRequest::default()
     };
     vec![case("an automatic key", request, ANY, "")]
+}
+
+/// Numbers of rows that no column bears out.
+fn unborne() -> Vec<Case> {
+    let of = |num_rows, fields_data| InsertRequest {
+        collection_name: "absent".to_owned(),
+        fields_data,
+        num_rows,
+        ..InsertRequest::default()
+    };
+    let want = "fieldSchema(word) has no corresponding fieldData pass in";
+    let short = || vec![texts("word", vec!["one".to_owned()])];
+    vec![
+        case("a row of nothing", of(1, Vec::new()), INVALID, want),
+        case("4294967295 rows of nothing", of(u32::MAX, Vec::new()), INVALID, want),
+        case("4294967295 rows of one", of(u32::MAX, short()), INVALID, "num_rows (1)"),
+        case("keys for nothing", as_upsert(of(u32::MAX, Vec::new())), INVALID, "must assign pk"),
+        case("keys for one", as_upsert(of(u32::MAX, short())), INVALID, "num_rows (1)"),
+    ]
 }
 
 fn deletes() -> Vec<Case> {

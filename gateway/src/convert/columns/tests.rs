@@ -395,6 +395,27 @@ fn an_update_gives_only_some_columns() {
     assert!(send(vec![good().remove(1)]).unwrap_err().message.contains("fieldSchema(id)"));
 }
 
+/// Nothing else bears out how many rows there are, and what is made for them costs memory.
+#[test]
+fn a_number_of_rows_without_a_column_is_refused() {
+    let auto = FieldSchema { auto_id: true, ..field(100, "id", DataType::Int64) };
+    let free = FieldSchema { nullable: true, ..field(101, "free", DataType::Int64) };
+    let meta = FieldSchema { is_dynamic: true, ..field(102, "$meta", DataType::Json) };
+    let schema = schema_of(vec![auto, free, meta]);
+    let send = |rows, fields| batch_from_wire(&schema, Write::Insert, rows, fields);
+    for rows in [1, u32::MAX] {
+        let text = send(rows, Vec::new()).unwrap_err().message;
+        assert!(text.contains("fieldSchema(free) has no corresponding fieldData"), "{text}");
+        let text = send(rows, vec![FieldData { field_name: "x".into(), ..Default::default() }]);
+        assert!(text.unwrap_err().message.contains("more fieldData has pass in"));
+    }
+    let one = || scalars("free", Data::LongData(LongArray { data: vec![1] }));
+    assert!(send(u32::MAX, vec![one()]).unwrap_err().message.contains("num_rows (1)"));
+    let nulls = FieldData { valid_data: vec![false], ..one() };
+    assert!(send(u32::MAX, vec![nulls]).unwrap_err().message.contains("valid_data of field(free)"));
+    assert_eq!(send(1, vec![one()]).unwrap().columns.len(), 2);
+}
+
 #[test]
 fn json_becomes_cells_and_a_missing_dynamic_field_empty_objects() {
     let doc = FieldSchema { is_dynamic: true, ..field(101, "$meta", DataType::Json) };

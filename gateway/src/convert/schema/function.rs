@@ -91,8 +91,15 @@ fn check_names(function: &wire::FunctionSchema) -> Result<(), Fault> {
 
 fn check_input(function: &wire::FunctionSchema, fields: &[FieldSchema]) -> Result<FieldId, Fault> {
     for name in &function.input_field_names {
-        if !fields.iter().any(|f| f.name == *name) {
-            return Err(Fault::plain(format!("function input field not found: {name}")));
+        match fields.iter().find(|f| f.name == *name) {
+            None => return Err(Fault::plain(format!("function input field not found: {name}"))),
+            Some(field) if field.nullable => {
+                return Err(Fault::plain(format!(
+                    "function input field cannot be nullable: function {}, field {name}",
+                    function.name
+                )));
+            }
+            Some(_) => {}
         }
     }
     let mut inputs = fields.iter().filter(|f| function.input_field_names.contains(&f.name));

@@ -266,6 +266,10 @@ fn wrong_functions_are_refused_in_the_words_that_clients_know() {
             .contains("function input field not found: x")
     );
     assert!(
+        refused(|s| s.fields[1].nullable = true)
+            .contains("function input field cannot be nullable: function f, field word")
+    );
+    assert!(
         refused(|s| s.functions[0].output_field_names[0] = "x".into())
             .contains("function output field not found: x")
     );
