@@ -1,6 +1,7 @@
 //! Output fields: what a read must fetch, and how the fetched columns become an answer.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use millstream_catalog::model::limits::DYNAMIC_FIELD;
@@ -10,6 +11,9 @@ use serde_json::{Map, Value};
 
 use super::data;
 use crate::pb::schema::FieldData;
+
+/// The most output fields of one request, dynamic keys among them.
+const NAMES_MAX: usize = 16_384;
 
 /// What a client wants of each row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,12 +29,19 @@ pub struct Output {
 impl Output {
     /// Resolves the names that a client gave.
     pub fn resolve(schema: &CollectionSchema, wanted: &[String]) -> Result<Output, Fault> {
+        if wanted.len() > NAMES_MAX {
+            return Err(Fault::plain(format!(
+                "maximum output fields' number should be limited to {NAMES_MAX}, but got {}",
+                wanted.len()
+            )));
+        }
         let mut output = Output::default();
         let mut all_keys = false;
+        let (mut names, mut keys) = (HashSet::new(), HashSet::new());
         for name in wanted.iter().map(|n| n.trim()) {
             if name == "*" {
                 for field in schema.fields.iter().filter(|f| f.is_stored()) {
-                    output.add(field.id, &field.name);
+                    output.add(field.id, Cow::Borrowed(&field.name), &mut names);
                     all_keys |= field.is_dynamic;
                 }
             } else if let Some(field) = schema.field(name) {
@@ -38,12 +49,14 @@ impl Output {
                     let text = format!("not allowed to retrieve raw data of field {name}");
                     return Err(Fault::plain(text));
                 }
-                output.add(field.id, name);
+                output.add(field.id, Cow::Borrowed(name), &mut names);
                 all_keys |= field.is_dynamic;
             } else if let Some(dynamic) = schema.dynamic_field() {
                 let key = dynamic_key(name);
-                output.add(dynamic.id, &key);
-                output.dynamic_keys.push(key.into_owned());
+                output.add(dynamic.id, key.clone(), &mut names);
+                if keys.insert(key.clone()) {
+                    output.dynamic_keys.push(key.into_owned());
+                }
             } else {
                 return Err(Fault::plain(format!("field {name} not exist")));
             }
@@ -56,16 +69,18 @@ impl Output {
 
     /// Adds the primary key unless it is there.
     pub fn with_field(mut self, id: FieldId, name: &str) -> Output {
-        self.add(id, name);
+        let mut names = self.names.iter().cloned().map(Cow::Owned).collect();
+        self.add(id, Cow::Borrowed(name), &mut names);
         self
     }
 
-    fn add(&mut self, id: FieldId, name: &str) {
+    fn add<'n>(&mut self, id: FieldId, name: Cow<'n, str>, names: &mut HashSet<Cow<'n, str>>) {
         if !self.fields.contains(&id) {
             self.fields.push(id);
         }
-        if !self.names.iter().any(|n| n == name) {
-            self.names.push(name.to_owned());
+        if !names.contains(&name) {
+            self.names.push(name.clone().into_owned());
+            names.insert(name);
         }
     }
 
@@ -101,17 +116,18 @@ fn dynamic_key(name: &str) -> Cow<'_, str> {
 }
 
 fn keep_keys(values: Values, keys: &[String]) -> Values {
+    let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
     match values {
-        Values::Json(rows) => Values::Json(rows.iter().map(|row| kept(row, keys)).collect()),
+        Values::Json(rows) => Values::Json(rows.iter().map(|row| kept(row, &keys)).collect()),
         other => other,
     }
 }
 
-fn kept(row: &Bytes, keys: &[String]) -> Bytes {
+fn kept(row: &Bytes, keys: &HashSet<&str>) -> Bytes {
     let Ok(mut map) = serde_json::from_slice::<Map<String, Value>>(row) else {
         return row.clone();
     };
-    map.retain(|key, _| keys.iter().any(|k| k == key));
+    map.retain(|key, _| keys.contains(key.as_str()));
     serde_json::to_vec(&map).map_or_else(|_| row.clone(), Bytes::from)
 }
 
@@ -166,6 +182,21 @@ mod tests {
         assert_eq!(output.fields, [FieldId(102)]);
         assert_eq!(output.dynamic_keys, ["color", "size"]);
         assert_eq!(resolve(false, &["color"]).unwrap_err().message, "field color not exist");
+    }
+
+    #[test]
+    fn a_name_that_is_given_often_is_returned_once_and_too_many_are_refused() {
+        let names = ["color", "id", "color", "$meta[\"color\"]", "id", "$meta['id']"];
+        let output = resolve(true, &names).unwrap();
+        assert_eq!(output.fields, [FieldId(102), FieldId(100)]);
+        assert_eq!(output.names, ["color", "id"]);
+        assert_eq!(output.dynamic_keys, ["color", "id"]);
+        let again = resolve(true, &names).unwrap().with_field(FieldId(100), "id");
+        assert_eq!(again, output);
+        let keys: Vec<String> = (0..=NAMES_MAX).map(|key| format!("k{key}")).collect();
+        assert_eq!(Output::resolve(&schema(true), &keys[1..]).unwrap().names.len(), NAMES_MAX);
+        let refused = Output::resolve(&schema(true), &keys).unwrap_err().message;
+        assert!(refused.contains("limited to 16384, but got 16385"), "{refused}");
     }
 
     #[test]

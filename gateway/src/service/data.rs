@@ -3,6 +3,7 @@
 //! A write is checked whole before anything of it goes to the log. Its answer carries a time that
 //! was allocated after the log acknowledged it, so that a session read at that time sees it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -81,9 +82,10 @@ pub(super) async fn upsert(
 
 /// Fields of a partial update are replaced whole; what else can be asked for is refused by name.
 fn check_field_ops(request: &pb::UpsertRequest) -> Result<(), Fault> {
+    let given: HashSet<&str> = request.fields_data.iter().map(|f| f.field_name.as_str()).collect();
     for asked in &request.field_ops {
         let name = &asked.field_name;
-        if !request.fields_data.iter().any(|f| f.field_name == *name) {
+        if !given.contains(name.as_str()) {
             return Err(Fault::invalid(format!(
                 "field_ops names field {name}, which has no corresponding fieldData pass in"
             )));

@@ -1,10 +1,11 @@
 //! What is loaded. Rows are always in memory; loading decides whether reads are served.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use millstream_catalog::model::{Code, Collection, Fault, LoadState, PartitionId};
+use millstream_catalog::model::{Code, Collection, Fault, LoadState, Partition, PartitionId};
 
-use super::Context;
+use super::{Context, read};
 use crate::convert::status::success;
 use crate::gateway::{Gateway, is_loaded};
 use crate::names;
@@ -71,11 +72,10 @@ fn named(collection: &Collection, names: &[String]) -> Result<Vec<PartitionId>, 
     if names.is_empty() {
         return Err(Fault::invalid("due to no partition specified"));
     }
-    let find = |name: &String| {
-        let found = collection.partition(name).map(|p| p.id);
-        found.ok_or_else(|| Fault::partition_not_found(name))
+    let id = |(name, found): (&String, Option<&Partition>)| {
+        found.map(|p| p.id).ok_or_else(|| Fault::partition_not_found(name))
     };
-    names.iter().map(find).collect()
+    read::named(collection, names).map(id).collect()
 }
 
 fn check_replicas(replicas: i32) -> Result<(), Fault> {
@@ -156,7 +156,7 @@ fn loaded(collection: &Collection, names: &[String]) -> Result<bool, Fault> {
     if names.is_empty() {
         return Ok(is_loaded(collection));
     }
-    let wanted = named(collection, names)?;
+    let wanted: HashSet<PartitionId> = named(collection, names)?.into_iter().collect();
     let mut partitions = collection.partitions.iter();
     Ok(partitions.all(|p| p.load == LoadState::Loaded || !wanted.contains(&p.id)))
 }

@@ -1,8 +1,9 @@
 //! Partitions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use millstream_catalog::model::{Fault, LoadState};
+use millstream_catalog::model::{Fault, LoadState, Partition, PartitionId};
 
 use super::{Context, read};
 use crate::convert::status::success;
@@ -79,14 +80,13 @@ pub(super) async fn show(
     } else {
         gateway.collection(database, &request.collection_name).await?
     };
-    for name in &request.partition_names {
-        if collection.partition(name).is_none() {
-            return Err(Fault::partition_not_found(name));
-        }
-    }
-    let wanted = &request.partition_names;
+    let id = |(name, found): (&String, Option<&Partition>)| {
+        found.map(|p| p.id).ok_or_else(|| Fault::partition_not_found(name))
+    };
+    let wanted = read::named(&collection, &request.partition_names).map(id);
+    let wanted: HashSet<PartitionId> = wanted.collect::<Result<_, Fault>>()?;
     let all = collection.partitions.iter();
-    let shown: Vec<_> = all.filter(|p| wanted.is_empty() || wanted.contains(&p.name)).collect();
+    let shown: Vec<_> = all.filter(|p| wanted.is_empty() || wanted.contains(&p.id)).collect();
     Ok(pb::ShowPartitionsResponse {
         status: Some(success()),
         partition_names: shown.iter().map(|p| p.name.clone()).collect(),

@@ -1,9 +1,9 @@
 //! What search, query and counts have in common: which rows, at what time, by which filter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use millstream_catalog::model::{Code, Collection, Fault, LoadState, PartitionId};
+use millstream_catalog::model::{Code, Collection, Fault, LoadState, Partition, PartitionId};
 use millstream_dataflow::api::{CountRequest, GroupBy, Guarantee, KeyList, Target};
 use millstream_expr::{PkList, Plan, parse_template};
 
@@ -24,7 +24,7 @@ pub(super) fn partitions(
             "not support manually specifying the partition names if partition key mode is used",
         ));
     }
-    let is_loaded = |p: &&millstream_catalog::model::Partition| p.load == LoadState::Loaded;
+    let is_loaded = |p: &&Partition| p.load == LoadState::Loaded;
     let loaded = collection.partitions.iter().filter(is_loaded);
     if names.is_empty() {
         let loaded: Vec<PartitionId> = loaded.map(|p| p.id).collect();
@@ -34,15 +34,39 @@ pub(super) fn partitions(
             _ => Ok(loaded),
         };
     }
-    let find = |name: &String| match collection.partition(name) {
-        None => Err(Fault::plain(format!("partition name {name} not found"))),
-        Some(p) if p.load == LoadState::Loaded => Ok(p.id),
-        Some(_) if collection.load() == LoadState::NotLoaded => {
-            Err(load::not_loaded(collection, &[]))
+    let mut wanted = Vec::new();
+    for (name, partition) in named(collection, names) {
+        match partition {
+            None => return Err(Fault::plain(format!("partition name {name} not found"))),
+            Some(p) if p.load == LoadState::Loaded => wanted.push(p.id),
+            Some(_) if collection.load() == LoadState::NotLoaded => {
+                return Err(load::not_loaded(collection, &[]));
+            }
+            Some(_) => return Err(load::not_loaded(collection, std::slice::from_ref(name))),
         }
-        Some(_) => Err(load::not_loaded(collection, std::slice::from_ref(name))),
+    }
+    Ok(wanted)
+}
+
+/// The partitions of names, each name once; none for a name that no partition has.
+pub(super) fn named<'a>(
+    collection: &'a Collection,
+    names: &'a [String],
+) -> impl Iterator<Item = (&'a String, Option<&'a Partition>)> {
+    let mut seen = HashSet::new();
+    let by_name: HashMap<&str, &Partition> = match names {
+        // As many as a client likes, of which each would look at all partitions.
+        [_, _, ..] => collection.partitions.iter().map(|p| (p.name.as_str(), p)).collect(),
+        _ => HashMap::new(),
     };
-    names.iter().map(find).collect()
+    let find = move |name: &'a String| {
+        let found = match names.len() {
+            1 => collection.partition(name),
+            _ => by_name.get(name.as_str()).copied(),
+        };
+        (name, found)
+    };
+    names.iter().filter(move |name| seen.insert(name.as_str())).map(find)
 }
 
 /// Rows and time of a read.
@@ -130,4 +154,60 @@ pub(super) async fn count_all(
     let target = target(context, collection, partitions.to_vec(), guarantee);
     let count = gateway.dataflow.count(CountRequest { target, filter: None });
     Ok(gateway.closer.read(&collection.channels, needed, context.timeout(), count).await?.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_catalog::model::{
+        CollectionId, CollectionSchema, CollectionState, ConsistencyLevel, DatabaseId, Timestamp,
+    };
+
+    use super::*;
+
+    fn collection(partitions: i64) -> Collection {
+        let schema = CollectionSchema {
+            name: "c".into(),
+            description: String::new(),
+            enable_dynamic_field: false,
+            fields: Vec::new(),
+            version: 0,
+            functions: Vec::new(),
+        };
+        let partition = |id: i64| Partition {
+            id: PartitionId(id),
+            name: format!("p{id}"),
+            created: Timestamp(1),
+            load: LoadState::Loaded,
+        };
+        Collection {
+            id: CollectionId(7),
+            database: DatabaseId(1),
+            database_name: "default".into(),
+            name: "c".into(),
+            schema: Arc::new(schema),
+            channels: Vec::new(),
+            consistency: ConsistencyLevel::Strong,
+            properties: Vec::new(),
+            partitions: (0..partitions).map(partition).collect(),
+            indexes: Vec::new(),
+            state: CollectionState::Created,
+            created: Timestamp(1),
+            meta_version: Timestamp(1),
+        }
+    }
+
+    #[test]
+    fn partitions_are_found_by_any_number_of_names_and_each_is_read_once() {
+        let collection = collection(4_000);
+        let read = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            partitions(&collection, &names).map_err(|fault| fault.message)
+        };
+        assert_eq!(read(&["p5"]), Ok(vec![PartitionId(5)]));
+        assert_eq!(read(&["p7", "p5", "p7"]), Ok(vec![PartitionId(7), PartitionId(5)]));
+        assert_eq!(read(&["p7", "x", "y"]), Err("partition name x not found".to_owned()));
+        assert_eq!(read(&["x"]), Err("partition name x not found".to_owned()));
+        let last = ["p3999"].repeat(1_000_000);
+        assert_eq!(read(&last), Ok(vec![PartitionId(3_999)]));
+    }
 }
