@@ -10,7 +10,7 @@ use millstream_catalog::model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Column, OrderBy, QueryReply, SearchReply, SearchRequest, TextStatistics};
-pub(crate) use aggregate::{AggregatePart, Cell, GROUPS_MAX, State, too_many_groups};
+pub(crate) use aggregate::{AggregatePart, Cell, State, check_groups};
 pub(crate) use pick::null_order;
 use pick::{Pick, by_step, by_value, group_key, pick, pick_all};
 

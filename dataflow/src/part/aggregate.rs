@@ -12,7 +12,10 @@ use crate::api::{
 };
 
 /// The most groups of one answer.
-pub(crate) const GROUPS_MAX: usize = 1_000_000;
+const GROUPS_MAX: usize = 1_000_000;
+/// The most values of all groups of one answer, those that make them and their aggregates: about
+/// 500 MB on their way.
+const VALUES_MAX: usize = 8_000_000;
 
 /// One scalar value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,10 +99,17 @@ pub(crate) struct AggregatePart {
     pub(crate) states: Vec<Vec<State>>,
 }
 
-/// The fault of an answer with too many groups.
-pub(crate) fn too_many_groups() -> Fault {
-    let text = format!("the answer has more than {GROUPS_MAX} groups: filter it, or group by less");
-    Fault::new(Code::ParameterTooLarge, text)
+/// Refuses more groups than an answer may have that has so many values for each.
+pub(crate) fn check_groups(groups: usize, values: usize) -> Result<(), Fault> {
+    let most = GROUPS_MAX.min(VALUES_MAX / values.max(1));
+    if groups <= most {
+        return Ok(());
+    }
+    let text = format!(
+        "the answer has more than {most} groups of {values} values: filter it, group by less, or \
+         ask for fewer aggregates"
+    );
+    Err(Fault::new(Code::ParameterTooLarge, text))
 }
 
 impl AggregatePart {
@@ -130,9 +140,7 @@ impl AggregatePart {
                     known.absorb(aggregate.op, more);
                 }
             }
-            if whole.keys.len() > GROUPS_MAX {
-                return Err(too_many_groups());
-            }
+            check_groups(whole.keys.len(), whole.group_types.len() + aggregates.len())?;
         }
         Ok(whole)
     }
@@ -264,4 +272,33 @@ fn column(field: FieldId, data_type: DataType, cells: impl Iterator<Item = Cell>
         _ => values!(Long, Cell::Int(v) => v),
     };
     Column { field, data_type, values, validity }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_bounded_together_with_the_values_of_each() {
+        assert!(check_groups(1_000_000, 8).is_ok() && check_groups(1_000_001, 0).is_err());
+        assert!(check_groups(8_000, 1_000).is_ok());
+        let fault = check_groups(8_001, 1_000).unwrap_err();
+        assert_eq!(fault.code, Code::ParameterTooLarge);
+        assert!(fault.message.contains("more than 8000 groups of 1000 values"), "{fault}");
+    }
+
+    #[test]
+    fn a_merge_of_parts_has_no_more_groups_than_one_part_may_have() {
+        let part = |from: u32| AggregatePart {
+            group_types: vec![DataType::Int64],
+            types: vec![DataType::Int64; 999],
+            keys: (from..from + 5_000).map(|key| key.to_le_bytes().to_vec()).collect(),
+            cells: (0..5_000).map(|key| vec![Cell::Int(key)]).collect(),
+            states: vec![Vec::new(); 5_000],
+        };
+        let aggregates = [Aggregate { op: AggregateOp::Count, field: None }; 999];
+        let merge = |parts| AggregatePart::merge(parts, &aggregates);
+        assert_eq!(merge(vec![part(0), part(3_000)]).unwrap().keys.len(), 8_000);
+        assert!(merge(vec![part(0), part(3_001)]).is_err());
+    }
 }

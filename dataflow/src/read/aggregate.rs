@@ -8,7 +8,7 @@ use millstream_segment::{ChunkRef, ColumnSlice, Selection};
 
 use super::{ReadShard, column_of, plan_of, selected};
 use crate::api::{Aggregate, AggregateOp, AggregateRequest};
-use crate::part::{AggregatePart, Cell, GROUPS_MAX, State, too_many_groups};
+use crate::part::{AggregatePart, Cell, State, check_groups};
 
 /// The groups of some shards and their aggregates.
 pub(crate) fn aggregate(
@@ -139,9 +139,7 @@ impl Groups {
 
     fn push(&mut self, key: Vec<u8>, cells: Vec<Cell>, aggregates: usize) -> Result<usize, Fault> {
         let place = self.part.keys.len();
-        if place >= GROUPS_MAX {
-            return Err(too_many_groups());
-        }
+        check_groups(place + 1, cells.len() + aggregates)?;
         self.places.insert(key.clone(), place);
         self.part.keys.push(key);
         self.part.cells.push(cells);

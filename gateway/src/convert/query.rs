@@ -3,13 +3,16 @@
 #[cfg(test)]
 mod tests;
 
-use millstream_catalog::model::limits::TOPK_MAX;
+use millstream_catalog::model::limits::{FIELDS_MAX, TOPK_MAX};
 use millstream_catalog::model::{CollectionSchema, DataType, Fault, FieldId, FieldSchema};
 use millstream_dataflow::api::{Aggregate, AggregateOp, OrderBy};
 
 use super::params::{find, integer, parse_bool};
 use super::search::{check_growing, collection_id};
 use crate::pb::common::KeyValuePair;
+
+/// The most columns of an answer that groups rows.
+const COLUMNS_MAX: usize = 128;
 
 /// What the parameters of a query say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +45,8 @@ pub fn query_params(pairs: &[KeyValuePair]) -> Result<QueryParams, Fault> {
         offset,
         iterator,
         collection_id: collection_id(pairs)?,
-        group_by: names(pairs, "group_by_fields"),
-        order_by: names(pairs, "order_by_fields"),
+        group_by: names(pairs, "group_by_fields")?,
+        order_by: names(pairs, "order_by_fields")?,
     };
     if !params.order_by.is_empty() && params.limit.is_none() {
         return Err(Fault::invalid("ORDER BY requires explicit limit"));
@@ -87,12 +90,21 @@ pub fn window(pairs: &[KeyValuePair], key: &str) -> Result<(Option<u64>, u64), F
     Ok((Some(limit), offset))
 }
 
-fn names(pairs: &[KeyValuePair], key: &str) -> Vec<String> {
+/// A list of fields: no more than a schema may have.
+fn names(pairs: &[KeyValuePair], key: &str) -> Result<Vec<String>, Fault> {
     let list = find(pairs, key).filter(|list| *list != "None").unwrap_or_default();
-    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    let names = || list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let count = names().count();
+    if count > FIELDS_MAX {
+        return Err(Fault::invalid(format!(
+            "{key} names {count} fields, more than the {FIELDS_MAX} that a collection may have"
+        )));
+    }
+    Ok(names().map(str::to_owned).collect())
 }
 
-/// The steps of an order; each is `field[:asc|desc[:nulls_first|nulls_last]]`.
+/// The steps of an order; each is `field[:asc|desc[:nulls_first|nulls_last]]`. A second step on a
+/// field orders nothing.
 ///
 /// # Errors
 /// For a field that is none or cannot be ordered, or another direction.
@@ -131,7 +143,14 @@ pub fn order_of(schema: &CollectionSchema, steps: &[String]) -> Result<Vec<Order
         }
         Ok(OrderBy { field: field.id, descending, nulls_first })
     };
-    steps.iter().map(step).collect()
+    let mut order: Vec<OrderBy> = Vec::with_capacity(steps.len());
+    for step in steps.iter().map(step) {
+        let step = step?;
+        if !order.iter().any(|before| before.field == step.field) {
+            order.push(step);
+        }
+    }
+    Ok(order)
 }
 
 const fn is_ordered(data_type: DataType) -> bool {
@@ -156,7 +175,7 @@ pub enum Source {
 pub struct Grouped {
     /// The fields that make a group.
     pub group: Vec<FieldId>,
-    /// What is computed.
+    /// What is computed, each once.
     pub aggregates: Vec<Aggregate>,
     /// The columns of the answer, under the names that the client gave.
     pub columns: Vec<(String, Source)>,
@@ -181,8 +200,8 @@ fn aggregate_of(name: &str) -> Option<(AggregateOp, &str)> {
 /// Groups and aggregates, if the query asks for some.
 ///
 /// # Errors
-/// For a field that is none, or of a type that does not group or aggregate, and for an output field
-/// that is neither.
+/// For a field that is none, or of a type that does not group or aggregate, for an output field
+/// that is neither, and for too many of them.
 pub fn grouped(
     schema: &CollectionSchema,
     output: &[String],
@@ -191,6 +210,13 @@ pub fn grouped(
     let has_aggregates = output.iter().any(|name| aggregate_of(name).is_some());
     if !has_aggregates && params.group_by.is_empty() {
         return Ok(None);
+    }
+    if output.len() > COLUMNS_MAX {
+        return Err(Fault::invalid(format!(
+            "a query of groups and aggregates may return {COLUMNS_MAX} columns, but {} are asked \
+             for",
+            output.len()
+        )));
     }
     let mut grouped = Grouped::default();
     for name in &params.group_by {
@@ -202,8 +228,12 @@ pub fn grouped(
     for name in output.iter().map(|name| name.trim()) {
         let source = match aggregate_of(name) {
             Some((op, of)) => {
-                grouped.aggregates.push(aggregate(schema, name, op, of)?);
-                Source::Aggregate(grouped.aggregates.len() - 1)
+                let wanted = aggregate(schema, name, op, of)?;
+                let known = grouped.aggregates.iter().position(|a| *a == wanted);
+                Source::Aggregate(known.unwrap_or_else(|| {
+                    grouped.aggregates.push(wanted);
+                    grouped.aggregates.len() - 1
+                }))
             }
             None => {
                 let field = schema.field(name);
@@ -216,7 +246,9 @@ pub fn grouped(
                 })?)
             }
         };
-        grouped.columns.push((name.to_owned(), source));
+        if !grouped.columns.iter().any(|(known, _)| known == name) {
+            grouped.columns.push((name.to_owned(), source));
+        }
     }
     check_order(schema, params)?;
     Ok(Some(grouped))

@@ -83,6 +83,34 @@ fn aggregates_are_read_in_any_case_and_spacing() {
 }
 
 #[test]
+fn what_is_asked_for_twice_is_computed_once_and_too_much_is_refused() {
+    let params = QueryParams { group_by: owned(&["city"]), ..QueryParams::default() };
+    let output = owned(&["count(*)", "COUNT( * )", "city", "sum(price)", "count(*)", "city"]);
+    let some = grouped(&schema(), &output, &params).unwrap().unwrap();
+    assert_eq!(some.aggregates.len(), 2);
+    let columns: Vec<(&str, &Source)> = some.columns.iter().map(|(n, s)| (&n[..], s)).collect();
+    let wanted = [
+        ("count(*)", &Source::Aggregate(0)),
+        ("COUNT( * )", &Source::Aggregate(0)),
+        ("city", &Source::Group(0)),
+        ("sum(price)", &Source::Aggregate(1)),
+    ];
+    assert_eq!(columns, wanted);
+    let many = vec!["count(*)".to_owned(); 129];
+    let refused = grouped(&schema(), &many, &params).unwrap_err().message;
+    assert!(refused.contains("may return 128 columns, but 129 are asked for"), "{refused}");
+
+    let order = order_of(&schema(), &owned(&["city:desc", "id", "city", "id:desc"])).unwrap();
+    assert_eq!(order.iter().map(|step| step.descending).collect::<Vec<_>>(), [true, false]);
+    for key in ["order_by_fields", "group_by_fields"] {
+        let fields = ["id"].repeat(65).join(",");
+        let refused = query_params(&pairs(&[("limit", "1"), (key, &fields)])).unwrap_err();
+        assert!(refused.message.contains(&format!("{key} names 65 fields")), "{refused}");
+        assert!(query_params(&pairs(&[("limit", "1"), (key, &fields[3..])])).is_ok());
+    }
+}
+
+#[test]
 fn what_cannot_be_grouped_or_aggregated_is_refused() {
     let text = |group: &[&str], output: &[&str], order: &[&str]| {
         let params = QueryParams {

@@ -156,6 +156,9 @@ fn orders() -> Vec<Case> {
         let request = ordered(&format!("id:asc:{nulls}"));
         cases.push(case(format!("nulls {nulls}"), request, INVALID, &want));
     }
+    let many = ["id"; 65].join(",");
+    let want = "order_by_fields names 65 fields";
+    cases.push(case("an order of 65 steps", ordered(&many), INVALID, want));
     let endless = limited("id > 0", &[("order_by_fields", "id")]);
     cases.push(case("an order without a limit", endless, INVALID, "requires explicit limit"));
     let paged =
@@ -211,6 +214,15 @@ fn groups() -> Vec<Case> {
         let request = grouped("word", &["word", name]);
         cases.push(case(format!("{name} beside groups"), request, INVALID, &want));
     }
+    let many = ["count(*)"; 129];
+    let want = "may return 128 columns, but 129 are asked for";
+    cases.push(case("129 aggregates", grouped("word", &many), INVALID, want));
+    let many = ["word"; 65].join(",");
+    let want = "group_by_fields names 65 fields";
+    cases.push(case("groups by 65 fields", grouped(&many, &["count(*)"]), INVALID, want));
+    let many = vec!["id"; 16_385];
+    let want = "maximum output fields' number should be limited to 16384, but got 16385";
+    cases.push(case("16385 output fields", query("good", "id > 0", &many), PLAIN, want));
     for (order, want) in [
         ("id", "ORDER BY can only reference GROUP BY columns"),
         ("count(*)", "ORDER BY on aggregate expression"),
