@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::gateway::{Gateway, Parts};
 use crate::pb::milvus_service_server::MilvusServiceServer;
-use crate::service::{RPCS, Service};
+use crate::service::{Limited, RPCS, Service};
 use crate::{ddl, pb, telemetry};
 
 /// Bytes that may wait between the log and a channel's worker.
@@ -221,11 +221,11 @@ where
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .add_service(
+        .add_service(Limited::new(
             MilvusServiceServer::new(service)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(RESPONSE_BYTES_MAX),
-        )
+        ))
         .add_service(health)
         .add_service(reflection().build_v1().map_err(other)?)
         .add_service(reflection().build_v1alpha().map_err(other)?);

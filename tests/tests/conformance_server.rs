@@ -6,10 +6,11 @@ use futures::StreamExt;
 use millstream_gateway::pb::common::{ClientInfo, StateCode};
 use millstream_gateway::pb::{
     CheckHealthRequest, ConnectRequest, GetComponentStatesRequest, GetVersionRequest,
-    ListResourceGroupsRequest, SelectRoleRequest,
+    InsertRequest, ListResourceGroupsRequest, SearchRequest, SelectRoleRequest,
 };
-use millstream_tests::client::{accept, message};
+use millstream_tests::client::{accept, hits, message, search};
 use millstream_tests::on_both;
+use millstream_tests::rows::{int_key, longs, schema, text_field, texts, vector_field, vectors};
 use millstream_tests::server::{get, request};
 use millstream_tests::site::{Site, Variant};
 use tonic::transport::Endpoint;
@@ -56,6 +57,43 @@ async fn the_server_introduces_itself(site: Site) {
     assert_eq!(states.state.expect("a state").state_code(), StateCode::Healthy);
 }
 on_both!(the_server_introduces_itself);
+
+/// A request that is too large is refused at once and for good, and so is an answer.
+async fn messages_that_are_too_large_are_refused_for_good(site: Site) {
+    let client = site.client();
+    let fields = vec![int_key(), text_field("word", 65_535), vector_field("vector", 2)];
+    client.create(&schema("large", fields), 1).await.expect("a collection");
+    client.index("large", "vector", "L2").await.expect("an index");
+    client.load("large").await.expect("a load");
+    let insert = |rows: i64| InsertRequest {
+        collection_name: "large".to_owned(),
+        fields_data: vec![
+            longs("id", (0..rows).collect()),
+            texts("word", vec!["x".repeat(65_535); usize::try_from(rows).expect("few rows")]),
+            vectors("vector", 2, &vec![0.5; 2 * usize::try_from(rows).expect("few rows")]),
+        ],
+        num_rows: u32::try_from(rows).expect("few rows"),
+        ..InsertRequest::default()
+    };
+    let refused = client.rpc().insert(insert(1_025)).await.expect_err("more than 64 MiB");
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains("too large"), "{refused}");
+    assert_eq!(client.count("large", "").await.expect("a count"), 0);
+
+    let answer = message(client.rpc().insert(insert(1)).await).expect("an answer");
+    accept(answer.status.as_ref()).expect("a row");
+    let wide = |queries: usize| SearchRequest {
+        output_fields: vec!["word".to_owned()],
+        ..search("large", 2, &vec![0.5; 2 * queries], 1)
+    };
+    let refused = client.search(wide(4_200)).await.expect_err("more than 256 MiB");
+    assert_eq!(refused.code(), 1_102);
+    let text = "search results exceed the maxOutputSize Limit";
+    assert!(refused.to_string().contains(text), "{refused}");
+    let answer = client.search(wide(2)).await.expect("an answer of good size");
+    assert_eq!(hits(&answer).topks, [1, 1]);
+}
+on_both!(messages_that_are_too_large_are_refused_for_good);
 
 /// Tools ask for resource groups and roles after every step: the default state has true answers.
 async fn resource_groups_and_roles_have_their_default_answers(site: Site) {

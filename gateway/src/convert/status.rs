@@ -1,6 +1,7 @@
 //! Outcomes: `Fault` to `Status`, and answers that carry one.
 
 use millstream_catalog::model::Fault;
+use prost::Message;
 
 use crate::pb::{self, common::Status};
 
@@ -22,7 +23,7 @@ pub fn failure(fault: Fault) -> Status {
 }
 
 /// An answer that can say that its request failed.
-pub trait Reply: Default {
+pub trait Reply: Default + Message {
     /// The same answer with another status.
     fn with_status(self, status: Status) -> Self;
 

@@ -18,8 +18,10 @@ mod query;
 mod ranking;
 mod read;
 mod search;
+mod size;
 mod system;
 
+pub use size::Limited;
 pub use system::VERSION;
 pub(crate) use system::problems;
 
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use millstream_catalog::model::limits::DEFAULT_DATABASE;
+use millstream_catalog::model::limits::{DEFAULT_DATABASE, RESPONSE_BYTES_MAX};
 use millstream_catalog::model::{Code, Fault};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
@@ -123,7 +125,7 @@ impl Service {
                 Some(queue) => Some(queue.enter().await?),
                 None => None,
             };
-            call.await
+            size::fitting(rpc, call.await?, RESPONSE_BYTES_MAX)
         });
         // A little more than its parts have, whose errors say more.
         let limit = context.timeout + GRACE;
