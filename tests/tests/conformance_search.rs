@@ -351,6 +351,36 @@ async fn a_search_iterator_sees_every_row_once_while_rows_come_and_go(site: Site
 }
 on_both!(a_search_iterator_sees_every_row_once_while_rows_come_and_go);
 
+/// A page ends with a whole score, unless so many rows have it that no page could.
+async fn a_page_with_too_many_rows_of_one_score_is_refused(site: Site) {
+    let client = site.client();
+    let bits =
+        FieldSchema { type_params: vec![pair("dim", 8)], ..field("bits", DataType::BinaryVector) };
+    client.create(&schema("alike", vec![int_key(), bits]), 2).await.expect("a collection");
+    client.index_of("alike", "bits", "BIN_FLAT", "HAMMING").await.expect("an index");
+    client.load("alike").await.expect("a load");
+    let rows = 262_200;
+    let column = |data: Vec<u8>| {
+        typed("bits", DataType::BinaryVector, 8, Vectors::BinaryVector(data.into()))
+    };
+    let columns = vec![longs("id", (0..rows).collect()), column(vec![7; 262_200])];
+    client.insert("alike", 262_200, columns).await.expect("rows");
+    let page = |filter: &str| {
+        let request =
+            typed_search("alike", "bits", PlaceholderType::BinaryVector, vec![vec![3]], 7);
+        let request = set(set(request, "iterator", "True"), "search_iter_v2", "True");
+        let request = set(request, "search_iter_batch_size", 7);
+        SearchRequest { dsl: filter.to_owned(), ..request }
+    };
+    let refused = client.search(page("")).await.expect_err("a page that is too large");
+    assert_eq!(refused.code(), 1_102);
+    assert!(refused.to_string().contains("262144 rows have the score 1"), "{refused}");
+    let (ids, scores) = found(&client, page("id < 1000")).await;
+    assert_eq!(ids, (0..1_000).collect::<Vec<i64>>(), "ties by key");
+    assert!(scores.iter().all(|score| *score == 1.0));
+}
+on_both!(a_page_with_too_many_rows_of_one_score_is_refused);
+
 /// Rows like the rows of given keys.
 async fn a_search_by_keys_takes_the_vectors_of_rows(site: Site) {
     let client = site.client();

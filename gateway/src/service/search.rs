@@ -26,6 +26,12 @@ use crate::pb::schema::{FunctionScore, SearchIteratorV2Results};
 use crate::pb::search_request::SearchInput;
 use crate::telemetry::Kind;
 
+/// The most hits with the last score of a page of an iterator.
+///
+/// A page ends with a whole score: all that a client sends back of the place where it stands is one
+/// score, under a name that stays the same, and there is no state of clients to keep a key in.
+const TIES_MAX: u32 = 1 << 18;
+
 /// What is searched for.
 pub(super) enum Wanted {
     /// Vectors or texts.
@@ -198,12 +204,25 @@ async fn ask_page(
     target.guarantee = Guarantee::Pinned(reply.as_of);
     let equal = SearchRequest {
         target,
-        topk: u32::MAX >> 1,
+        topk: TIES_MAX + 1,
         bounds: Bounds { best: bound, worst: bound },
         ..request
     };
     let equal = gateway.dataflow.search(equal).await?;
+    check_ties(equal.scores.len(), last)?;
     Ok(append(reply, equal))
+}
+
+/// Refuses a page that would end with too many hits of one score.
+fn check_ties(hits: usize, score: f32) -> Result<(), Fault> {
+    if hits <= TIES_MAX as usize {
+        return Ok(());
+    }
+    let text = format!(
+        "more than {TIES_MAX} rows have the score {score} at which a page of the iterator ends, \
+         and a page holds all rows of its last score: filter the search"
+    );
+    Err(Fault::new(Code::ParameterTooLarge, text))
 }
 
 fn truncate(reply: &mut SearchReply, rows: usize) {
