@@ -112,7 +112,9 @@ pub(super) fn question(
     let metric = metric_of(collection, field, params.metric.as_deref())?;
     let index = collection.index_on(field.id);
     let index_type = index.and_then(|index| index.param("index_type")).unwrap_or_default();
-    check_tuning(index_type, &params.tuning, params.topk)?;
+    let unnumbered = params.radius.is_some() || params.page.is_some();
+    let k = (!unnumbered).then_some(params.topk + params.offset);
+    check_tuning(index_type, &params.tuning, k)?;
     let (wanted, nq) = match request.search_input.take() {
         Some(SearchInput::PlaceholderGroup(bytes)) => {
             let (queries, nq) = placeholder::queries(field, &bytes, request.nq)?;

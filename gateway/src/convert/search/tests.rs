@@ -92,11 +92,17 @@ fn a_page_begins_behind_the_page_before() {
 #[test]
 fn what_is_said_to_an_index_is_checked_by_its_type() {
     let check = |index, json: &str| {
-        check_tuning(index, &serde_json::from_str(json).unwrap(), 10).map_err(|f| f.message)
+        check_tuning(index, &serde_json::from_str(json).unwrap(), Some(10)).map_err(|f| f.message)
     };
     assert_eq!(check("HNSW", r#"{"ef": 10}"#), Ok(()));
     assert_eq!(check("FLAT", r#"{"ef": 1}"#), Ok(()));
     assert!(check("HNSW", r#"{"ef": 9}"#).unwrap_err().contains("larger than k(10)"));
+    assert!(check("DISKANN", r#"{"search_list": 9}"#).unwrap_err().contains("larger than k(10)"));
+    let few = check("SCANN", r#"{"nprobe": 8, "reorder_k": 9}"#).unwrap_err();
+    assert_eq!(few, "reorder_k(9) should be larger than k(10)");
+    assert_eq!(check("SCANN", r#"{"reorder_k": 10}"#), Ok(()));
+    let few: Map<String, Value> = serde_json::from_str(r#"{"ef": 1}"#).unwrap();
+    assert!(check_tuning("HNSW", &few, None).is_ok(), "nothing says how many hits there are");
     assert!(check("IVF_FLAT", r#"{"nprobe": 0}"#).unwrap_err().contains("[1, 65536]"));
     assert!(check("IVF_FLAT", r#"{"nprobe": "x"}"#).unwrap_err().contains("an integer"));
     let ratio = r#"{"drop_ratio_search": 1}"#;

@@ -26,11 +26,20 @@ const INTEGERS: &[(&str, &[Integer])] = &[
     ("AUTOINDEX", &[("level", 1, 10)]),
 ];
 
-/// Checks what is said to an index of a type; `topk` hits are wanted.
+/// Parameters that say among how many candidates an index looks for hits.
+const CANDIDATES: [&str; 3] = ["ef", "search_list", "reorder_k"];
+
+/// Checks what is said to an index of a type. `k` hits are wanted, those before the offset among
+/// them; none when scores and not a number end the search.
 ///
 /// # Errors
-/// When a value is of another type, or out of its range.
-pub fn check_tuning(index_type: &str, tuning: &Map<String, Value>, topk: u32) -> Result<(), Fault> {
+/// When a value is of another type, or out of its range, or when there are fewer candidates than
+/// hits.
+pub fn check_tuning(
+    index_type: &str,
+    tuning: &Map<String, Value>,
+    k: Option<u32>,
+) -> Result<(), Fault> {
     if tuning.is_empty() {
         return Ok(());
     }
@@ -42,8 +51,8 @@ pub fn check_tuning(index_type: &str, tuning: &Map<String, Value>, topk: u32) ->
                 "Out of range in json: param '{name}' ({value}) should be in range [{low}, {high}]"
             )));
         }
-        if matches!(name, "ef" | "search_list") && value < i64::from(topk) {
-            return Err(Fault::invalid(format!("{name}({value}) should be larger than k({topk})")));
+        if let Some(k) = k.filter(|k| CANDIDATES.contains(&name) && value < i64::from(*k)) {
+            return Err(Fault::plain(format!("{name}({value}) should be larger than k({k})")));
         }
     }
     if index_type.to_ascii_uppercase().starts_with("SPARSE") {

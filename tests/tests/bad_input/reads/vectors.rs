@@ -123,7 +123,7 @@ fn tuning() -> Vec<Case> {
     let mut cases = Vec::new();
     for (field, name, values) in [
         ("floats", "nprobe", ["0", "-1", "65537", "\"x\"", "1.5"]),
-        ("halves", "ef", ["0", "-1", "1", "\"x\"", "true"]),
+        ("halves", "ef", ["0", "-1", "2147483648", "\"x\"", "true"]),
         ("sparse", "drop_ratio_search", ["1", "-0.1", "1.5", "\"x\"", "true"]),
     ] {
         for value in values {
@@ -131,6 +131,15 @@ fn tuning() -> Vec<Case> {
             let request = with_param(good_kinds(field), "params", &json);
             cases.push(case(format!("{json} for {field}"), request, INVALID, name));
         }
+    }
+    // The hits before the offset are looked for too.
+    for (ef, offset, want) in [
+        (1, "0", "ef(1) should be larger than k(2)"),
+        (15, "18", "ef(15) should be larger than k(20)"),
+    ] {
+        let request = with_param(good_kinds("halves"), "params", &format!("{{\"ef\": {ef}}}"));
+        let request = with_param(request, "offset", offset);
+        cases.push(case(format!("ef {ef} from {offset}"), request, PLAIN, want));
     }
     cases
 }
