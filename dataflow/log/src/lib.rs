@@ -48,6 +48,8 @@ pub use entry::{Entry, PART_HEAD_BYTES, UNIT_BYTES_MAX};
 pub use inbox::{Delivery, Inbox};
 pub use log::{AppendDone, AppendError, Log, MsgId};
 pub use nats::{Nats, NatsUrl};
-pub use record::{BuildError, Column, ColumnData, Corrupt, Kind, Record, RecordBuilder};
+pub use record::{
+    BuildError, Column, ColumnData, Corrupt, Kind, RECORD_BYTES_MAX, Record, RecordBuilder,
+};
 pub use wal::{Wal, WalOptions};
 pub use writer::{LaneStats, WriteError, Writer};

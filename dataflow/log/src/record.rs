@@ -52,7 +52,7 @@ pub const HEADER_BYTES: usize = 48;
 pub(crate) const SECTION_BYTES: usize = 32;
 pub(crate) const LENGTH_AT: usize = 36;
 pub(crate) const CRC_AT: usize = 44;
-/// Longest record, in bytes: well above the largest request that the gateway takes.
+/// Longest record, in bytes: above most requests that the gateway takes. It cuts the others.
 pub const RECORD_BYTES_MAX: usize = 256 << 20;
 
 pub(crate) const FIXED: u8 = 0;

@@ -1,15 +1,17 @@
-//! Writes: from checked columns to records, one for each shard that gets rows.
+//! Writes: from checked columns to records, one for each shard that gets rows, or a few.
 //!
 //! Vectors and floats go from the request's own bytes into the record with one copy; with several
 //! shards the rows of each are gathered straight into its record.
 
 mod draw;
 
-use millstream_catalog::model::{ChannelId, Collection, DataType, Fault, FieldId, PartitionId};
+use millstream_catalog::model::{
+    ChannelId, Code, Collection, DataType, Fault, FieldId, PartitionId,
+};
 use millstream_dataflow::records::{ALL_PARTITIONS, OLD_KEYS};
 use millstream_dataflow::shard;
 use millstream_expr::PkList;
-use millstream_log::{BuildError, Kind, Record, RecordBuilder};
+use millstream_log::{BuildError, Kind, RECORD_BYTES_MAX, Record, RecordBuilder, UNIT_BYTES_MAX};
 
 pub use self::draw::Draw;
 use crate::convert::columns::{Batch, BatchColumn, BatchValues};
@@ -76,7 +78,8 @@ pub fn key_count(keys: &PkList) -> usize {
     }
 }
 
-/// The records of an insert or upsert into one partition.
+/// The records of an insert or upsert into one partition: one for each shard that gets rows, or
+/// several where one would be too long.
 pub fn write_rows(
     kind: Kind,
     collection: &Collection,
@@ -84,29 +87,52 @@ pub fn write_rows(
     batch: &Batch,
     pks: &PkList,
 ) -> Result<Units, Fault> {
+    write_within(kind, collection, partition, (batch, pks), RECORD_BYTES_MAX)
+}
+
+fn write_within(
+    kind: Kind,
+    collection: &Collection,
+    partition: PartitionId,
+    (batch, pks): (&Batch, &PkList),
+    record_max: usize,
+) -> Result<Units, Fault> {
     let shards = shard_count(collection)?;
+    let sizes = Sizes::new(batch);
+    let whole = sizes.whole;
+    if whole as u64 > UNIT_BYTES_MAX {
+        return Err(Fault::new(
+            Code::ParameterTooLarge,
+            format!(
+                "insert request size exceeds maxInsertSize: its rows take {whole} bytes, more than \
+                 {UNIT_BYTES_MAX}"
+            ),
+        ));
+    }
     let rows_by_shard = scatter(pks, shards);
     let version = collection.schema.version;
     let mut units = Units::new();
     for (vchannel, channel) in collection.vchannels() {
-        let rows = match &rows_by_shard {
-            None => Rows::All,
-            Some(by_shard) => Rows::These(&by_shard[usize::from(vchannel.shard)]),
-        };
-        let count = match rows {
-            Rows::All => batch.rows,
-            Rows::These(rows) => u32::try_from(rows.len()).unwrap_or(u32::MAX),
-        };
-        if count == 0 {
-            continue;
-        }
         let shard = vchannel.shard;
-        let mut builder = RecordBuilder::new(kind, collection.id, partition, shard, version, count)
-            .reserve(size_of(batch, count));
-        for column in &batch.columns {
-            add_column(&mut builder, column, rows);
-        }
-        units.push((channel, vec![builder.finish().map_err(too_large)?]));
+        let rows = match &rows_by_shard {
+            None => Rows::Run(0, batch.rows),
+            Some(by_shard) => Rows::These(&by_shard[usize::from(shard)]),
+        };
+        let record = |rows: Rows<'_>| {
+            let count = rows.len();
+            let builder = RecordBuilder::new(kind, collection.id, partition, shard, version, count);
+            let mut builder = builder.reserve(sizes.about(count));
+            for column in &batch.columns {
+                add_column(&mut builder, column, rows);
+            }
+            builder.finish().map_err(too_large)
+        };
+        let records = match rows.len() {
+            0 => continue,
+            _ if whole <= record_max => vec![record(rows)?],
+            _ => sizes.cut(rows, record_max).into_iter().map(record).collect::<Result<_, _>>()?,
+        };
+        units.push((channel, records));
     }
     Ok(units)
 }
@@ -151,8 +177,8 @@ fn shard_count(collection: &Collection) -> Result<u16, Fault> {
 fn too_large(error: BuildError) -> Fault {
     match error {
         BuildError::TooLarge(_) => {
-            let code = millstream_catalog::model::Code::ParameterTooLarge;
-            Fault::new(code, format!("insert request size exceeds maxInsertSize: {error}"))
+            let text = format!("insert request size exceeds maxInsertSize: {error}");
+            Fault::new(Code::ParameterTooLarge, text)
         }
         other => Fault::internal(other.to_string()),
     }
@@ -181,15 +207,41 @@ fn scatter(pks: &PkList, shards: u16) -> Option<Vec<Vec<u32>>> {
 
 #[derive(Clone, Copy)]
 enum Rows<'a> {
-    All,
+    /// Those from one number up to before another.
+    Run(u32, u32),
     These(&'a [u32]),
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    fn len(self) -> u32 {
+        match self {
+            Rows::Run(from, to) => to - from,
+            Rows::These(rows) => u32::try_from(rows.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Those at places `from..to`.
+    fn part(self, from: u32, to: u32) -> Rows<'a> {
+        match self {
+            Rows::Run(first, _) => Rows::Run(first + from, first + to),
+            Rows::These(rows) => Rows::These(&rows[from as usize..to as usize]),
+        }
+    }
+
+    /// The number of the row at a place.
+    fn at(self, place: u32) -> usize {
+        match self {
+            Rows::Run(first, _) => (first + place) as usize,
+            Rows::These(rows) => rows[place as usize] as usize,
+        }
+    }
+
     /// Appends what `put` makes of each row's value.
     fn fill<T: Copy>(self, values: &[T], out: &mut Vec<u8>, put: impl Fn(T, &mut Vec<u8>)) {
         match self {
-            Rows::All => values.iter().for_each(|v| put(*v, out)),
+            Rows::Run(from, to) => {
+                values[from as usize..to as usize].iter().for_each(|v| put(*v, out));
+            }
             Rows::These(rows) => rows.iter().for_each(|r| put(values[*r as usize], out)),
         }
     }
@@ -199,7 +251,12 @@ fn add_column(builder: &mut RecordBuilder, column: &BatchColumn, rows: Rows<'_>)
     add_values(builder, column, rows);
     match (&column.validity, rows) {
         (None, _) => {}
-        (Some(valid), Rows::All) => builder.validity(column.field, valid),
+        (Some(valid), Rows::Run(from, to)) => {
+            let valid = &valid[from as usize..to as usize];
+            if valid.contains(&0) {
+                builder.validity(column.field, valid);
+            }
+        }
         (Some(valid), Rows::These(rows)) => builder.validity_gather(column.field, valid, rows),
     }
 }
@@ -224,11 +281,17 @@ fn add_values(builder: &mut RecordBuilder, column: &BatchColumn, rows: Rows<'_>)
             rows.fill(values, out, |v, out| out.extend_from_slice(&v.to_le_bytes()));
         }),
         BatchValues::Fixed(bytes, width) => match rows {
-            Rows::All => builder.fixed(field, ty, *width, bytes),
+            Rows::Run(from, to) => {
+                let run = &bytes[from as usize * width..to as usize * width];
+                builder.fixed(field, ty, *width, run);
+            }
             Rows::These(rows) => builder.fixed_gather(field, ty, *width, bytes, rows),
         },
         BatchValues::Var(texts) => match rows {
-            Rows::All => builder.var_values(field, ty, texts.values()),
+            Rows::Run(from, to) => {
+                let run = from as usize..to as usize;
+                builder.var_values(field, ty, run.map(|row| texts.value(row)));
+            }
             Rows::These(rows) => {
                 builder.var_values(field, ty, rows.iter().map(|r| texts.value(*r as usize)));
             }
@@ -236,19 +299,64 @@ fn add_values(builder: &mut RecordBuilder, column: &BatchColumn, rows: Rows<'_>)
     }
 }
 
-/// Bytes that `rows` of a batch's rows take, about.
-fn size_of(batch: &Batch, rows: u32) -> usize {
-    let column = |c: &BatchColumn| match &c.values {
-        BatchValues::Bool(v) => v.len(),
-        BatchValues::Int(v) => v.len() * 4,
-        BatchValues::Long(v) => v.len() * 8,
-        BatchValues::Double(v) => v.len() * 8,
-        BatchValues::Fixed(bytes, _) => bytes.len(),
-        BatchValues::Var(texts) => texts.total() + texts.len() * 4 + 16,
-    };
-    let validity = |c: &BatchColumn| c.validity.as_ref().map_or(0, |v| v.len() + 48);
-    let all: usize = batch.columns.iter().map(|c| column(c) + validity(c) + 48).sum();
-    all / batch.rows.max(1) as usize * rows as usize + 48 * batch.columns.len() + 64
+/// Bytes of a record beside its values: at most this many for each column, and once more.
+const COLUMN_HEAD: usize = 128;
+
+/// How much of a record the rows of a batch take.
+struct Sizes<'b> {
+    rows: u32,
+    /// Bytes that do not depend on the rows.
+    head: usize,
+    /// Bytes of a row in columns of fixed width, and of its offsets and validities.
+    fixed: usize,
+    /// The columns of which every value has a length of its own.
+    vars: Vec<&'b VarColumn>,
+    /// No fewer bytes than a record of all rows has.
+    whole: usize,
+}
+
+impl<'b> Sizes<'b> {
+    fn new(batch: &'b Batch) -> Sizes<'b> {
+        let width = |column: &BatchColumn| match &column.values {
+            BatchValues::Bool(_) => 1,
+            BatchValues::Int(_) => column.data_type.scalar_width().unwrap_or(4),
+            BatchValues::Long(_) | BatchValues::Double(_) => 8,
+            BatchValues::Fixed(_, width) => *width,
+            BatchValues::Var(_) => 4,
+        };
+        let fixed = |column: &BatchColumn| width(column) + usize::from(column.validity.is_some());
+        let var = |column: &'b BatchColumn| match &column.values {
+            BatchValues::Var(texts) => Some(texts),
+            _ => None,
+        };
+        let head = COLUMN_HEAD * (batch.columns.len() + 1);
+        let fixed: usize = batch.columns.iter().map(fixed).sum();
+        let vars: Vec<&VarColumn> = batch.columns.iter().filter_map(var).collect();
+        let texts: usize = vars.iter().map(|texts| texts.total()).sum();
+        let whole = head + fixed * batch.rows as usize + texts;
+        Sizes { rows: batch.rows, head, fixed, vars, whole }
+    }
+
+    /// Bytes that so many rows take, about.
+    fn about(&self, rows: u32) -> usize {
+        self.head + self.whole / self.rows.max(1) as usize * rows as usize
+    }
+
+    /// Runs of rows of which each fits a record of `most` bytes; a row that alone does not is one.
+    fn cut<'r>(&self, rows: Rows<'r>, most: usize) -> Vec<Rows<'r>> {
+        let (mut runs, mut from, mut bytes) = (Vec::new(), 0, self.head);
+        for place in 0..rows.len() {
+            let row = rows.at(place);
+            let texts: usize = self.vars.iter().map(|texts| texts.value(row).len()).sum();
+            if bytes + self.fixed + texts > most && place > from {
+                runs.push(rows.part(from, place));
+                (from, bytes) = (place, self.head);
+            }
+            bytes += self.fixed + texts;
+        }
+        runs.push(rows.part(from, rows.len()));
+        runs
+    }
 }
 
 #[cfg(test)]

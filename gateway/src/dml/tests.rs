@@ -149,3 +149,54 @@ fn nulls_follow_their_rows_into_the_records() {
         }
     }
 }
+
+/// Rows of a shard that do not fit one record are several, which hold them in their order.
+#[test]
+fn rows_that_do_not_fit_a_record_are_cut_into_several() {
+    let mut batch = batch(500);
+    let word = batch.columns.iter_mut().find(|c| c.field == WORD).unwrap();
+    word.validity = Some((0..500).map(|row| u8::from(row % 50 != 0)).collect());
+    word.values =
+        BatchValues::Var(VarColumn::from_texts((0..500).map(|row| "x".repeat(row % 7 * 40))));
+    let pks = pks_of(&batch, PK).unwrap();
+    for shards in [1, 3] {
+        let collection = collection(shards);
+        let write = |most| {
+            let rows = (&batch, &pks);
+            write_within(Kind::Update, &collection, PartitionId(9), rows, most).unwrap()
+        };
+        let (whole, cut) = (write(RECORD_BYTES_MAX), write(4_096));
+        assert_eq!(cut.len(), whole.len(), "one list of records for each shard");
+        assert!(whole.iter().all(|(_, records)| records.len() == 1));
+        assert_eq!(read_back(&cut), read_back(&whole));
+        for ((channel, records), (of, one)) in cut.iter().zip(&whole) {
+            assert_eq!(channel, of);
+            assert!(records.len() > 3 && records.len() < 60, "{} records", records.len());
+            assert!(records.iter().all(|record| record.bytes().len() <= 4_096));
+            let keys = |records: &[Record]| -> Vec<i64> {
+                let keys = |r: &Record| r.column(PK).unwrap().data.i64s().collect::<Vec<_>>();
+                records.iter().flat_map(keys).collect()
+            };
+            assert_eq!(keys(records), keys(one));
+            for record in records {
+                let column = record.column(WORD).unwrap();
+                let nulls = column.validity.map_or(0, |v| v.iter().filter(|v| **v == 0).count());
+                let keys = record.column(PK).unwrap().data;
+                assert_eq!(nulls, keys.i64s().filter(|key| key % 50 == 0).count());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_write_that_no_unit_could_hold_is_refused_before_it_is_made() {
+    let mut batch = batch(100_000);
+    let text = "x".repeat(65_535);
+    let word = batch.columns.iter_mut().find(|c| c.field == WORD).unwrap();
+    word.values = BatchValues::Var(VarColumn::repeated(text.into(), 100_000));
+    let pks = pks_of(&batch, PK).unwrap();
+    let refused = write_rows(Kind::Insert, &collection(2), PartitionId(9), &batch, &pks);
+    let fault = refused.unwrap_err();
+    assert_eq!(fault.code, Code::ParameterTooLarge);
+    assert!(fault.message.contains("insert request size exceeds maxInsertSize"), "{fault}");
+}

@@ -179,7 +179,12 @@ impl RecordBuilder {
         let mut count = 0;
         for value in values {
             count += 1;
-            if count > rows || self.bytes.len() - data + value.len() > RECORD_BYTES_MAX {
+            let length = self.bytes.len() - data + value.len();
+            if length > RECORD_BYTES_MAX {
+                self.fail(BuildError::TooLarge(length));
+                break;
+            }
+            if count > rows {
                 continue;
             }
             self.bytes.extend_from_slice(value);
@@ -189,6 +194,7 @@ impl RecordBuilder {
             self.bytes[at..at + 4].copy_from_slice(&end.to_le_bytes());
         }
         if count != rows {
+            // Behind a value that is too large, which is told.
             self.fail(BuildError::Length { field, rows: self.rows, expected: rows, actual: count });
         }
         self.end(field.0, ty as i32, VAR, 0, start);

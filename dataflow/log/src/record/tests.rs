@@ -71,6 +71,16 @@ fn columns_that_do_not_fit_the_rows_are_refused() {
 }
 
 #[test]
+fn values_that_are_too_large_together_are_refused() {
+    let value = vec![7; RECORD_BYTES_MAX / 4];
+    let field = FieldId(100);
+    let mut record = RecordBuilder::new(Kind::Insert, CollectionId(1), PartitionId(1), 0, 0, 6);
+    let values = [&value[..], &value, &value, &value[..9], &value, b""];
+    record.var_values(field, DataType::VarChar, values);
+    assert_eq!(record.finish().err(), Some(BuildError::TooLarge(RECORD_BYTES_MAX + 9)));
+}
+
+#[test]
 fn a_validity_that_is_none_is_refused() {
     let (field, other) = (FieldId(100), FieldId(101));
     let builder = || {
