@@ -12,10 +12,12 @@ mod scalars;
 mod tests;
 mod vectors;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
+use millstream_catalog::model::cell::json_text;
 use millstream_catalog::model::limits::DYNAMIC_FIELD;
+use millstream_catalog::model::object::members;
 use millstream_catalog::model::{CollectionSchema, DataType, Fault, FieldId, FieldSchema};
 
 use self::nulls::Nulls;
@@ -113,7 +115,11 @@ pub fn batch_from_wire(
         match by_name.remove(&field.name) {
             Some(data) => {
                 check_given(field, write)?;
-                columns.push(column_from_wire(field, rows, data)?);
+                let column = column_from_wire(field, rows, data)?;
+                if field.is_dynamic {
+                    check_dynamic_keys(schema, write, &column)?;
+                }
+                columns.push(column);
             }
             None => missing.push(field),
         }
@@ -231,6 +237,30 @@ fn column_from_wire(field: &FieldSchema, rows: u32, data: FieldData) -> Result<B
         scalars::check(field, values, validity.as_deref())?
     };
     Ok(BatchColumn { field: field.id, data_type: field.data_type, values, validity })
+}
+
+/// Refuses dynamic keys that could not be told from fields. An update may name fields: it gives only
+/// some of them.
+fn check_dynamic_keys(
+    schema: &CollectionSchema,
+    write: Write,
+    column: &BatchColumn,
+) -> Result<(), Fault> {
+    let BatchValues::Var(cells) = &column.values else { return Ok(()) };
+    let fields = schema.fields.iter().filter(|f| !f.is_dynamic && write != Write::Update);
+    let fields: HashSet<&[u8]> = fields.map(|f| f.name.as_bytes()).collect();
+    for key in cells.values().flat_map(|cell| members(json_text(cell))).map(|member| member.key) {
+        if *key == *DYNAMIC_FIELD.as_bytes() {
+            return Err(Fault::invalid(format!("cannot set json key to: {DYNAMIC_FIELD}")));
+        }
+        if fields.contains(&*key) {
+            let name = String::from_utf8_lossy(&key);
+            return Err(Fault::invalid(format!(
+                "dynamic field name cannot include the static field name: {name}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Packed floats come as one chunk; several are joined.

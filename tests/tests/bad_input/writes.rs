@@ -7,7 +7,7 @@ use millstream_gateway::pb::schema::{
 use millstream_gateway::pb::{DeleteRequest, InsertRequest, UpsertRequest};
 use millstream_tests::client::Client;
 use millstream_tests::rows::{
-    bools, field, floats, int_key, ints, jsons, longs, pair, schema, text_field, texts,
+    bools, dynamic, field, floats, int_key, ints, jsons, longs, pair, schema, text_field, texts,
     vector_field, vectors,
 };
 
@@ -161,6 +161,7 @@ pub(crate) fn cases() -> Vec<Case> {
     }
     cases.extend(automatic());
     cases.extend(unborne());
+    cases.extend(dynamic_keys());
     cases.extend(deletes());
     cases
 }
@@ -277,6 +278,30 @@ fn unborne() -> Vec<Case> {
         case("keys for nothing", as_upsert(of(u32::MAX, Vec::new())), INVALID, "must assign pk"),
         case("keys for one", as_upsert(of(u32::MAX, short())), INVALID, "num_rows (1)"),
     ]
+}
+
+/// Dynamic keys that could not be told from fields.
+fn dynamic_keys() -> Vec<Case> {
+    let of = |text: &str| InsertRequest {
+        collection_name: "absent".to_owned(),
+        fields_data: vec![dynamic(vec!["{\"a\": 1}".to_owned(), text.to_owned()])],
+        num_rows: 2,
+        ..InsertRequest::default()
+    };
+    let name = "dynamic field name cannot include the static field name: ";
+    let mut cases = Vec::new();
+    for (field, text) in
+        [("word", "{\"word\": \"x\"}"), ("id", "{\"\\u0069d\": 1}"), ("vector", "{\"vector\":[]}")]
+    {
+        let want = format!("{name}{field}");
+        cases.push(case(format!("the dynamic key {field}"), of(text), INVALID, &want));
+        let mut request = as_upsert(of(text));
+        request.fields_data.push(longs("id", vec![1, 2]));
+        cases.push(case(format!("the dynamic key {field}"), request, INVALID, &want));
+    }
+    let want = "cannot set json key to: $meta";
+    cases.push(case("a dynamic field within", of("{\"$meta\": 1}"), INVALID, want));
+    cases
 }
 
 fn deletes() -> Vec<Case> {

@@ -395,6 +395,30 @@ fn an_update_gives_only_some_columns() {
     assert!(send(vec![good().remove(1)]).unwrap_err().message.contains("fieldSchema(id)"));
 }
 
+#[test]
+fn dynamic_keys_are_not_names_of_fields() {
+    let doc = FieldSchema { is_dynamic: true, ..field(101, "$meta", DataType::Json) };
+    let schema = schema_of(vec![field(100, "id", DataType::Int64), doc]);
+    let send = |write, text: &str| {
+        let key = scalars("id", Data::LongData(LongArray { data: vec![1, 2] }));
+        let documents = scalars("", Data::JsonData(texts(&["{\"a\": {\"id\": 1}}", text])));
+        let documents = FieldData { is_dynamic: true, ..documents };
+        batch_from_wire(&schema, write, 2, vec![key, documents]).map_err(|fault| fault.message)
+    };
+    let refused = "dynamic field name cannot include the static field name: id: invalid parameter";
+    for text in ["{\"id\": 1}", "{\"b\": [\"id\"], \"\\u0069d\" : {}}"] {
+        for write in [Write::Insert, Write::Upsert] {
+            assert_eq!(send(write, text).unwrap_err(), refused);
+        }
+        assert!(send(Write::Update, text).is_ok());
+    }
+    for write in [Write::Insert, Write::Upsert, Write::Update] {
+        let text = send(write, "{\"$meta\": {}}").unwrap_err();
+        assert!(text.starts_with("cannot set json key to: $meta"), "{text}");
+        assert!(send(write, "{\"ID\": \"id\", \"x\": \"$meta\"}").is_ok());
+    }
+}
+
 /// Nothing else bears out how many rows there are, and what is made for them costs memory.
 #[test]
 fn a_number_of_rows_without_a_column_is_refused() {
