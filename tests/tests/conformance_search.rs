@@ -451,6 +451,26 @@ async fn a_hybrid_search_ranks_several_searches(site: Site) {
     let words = read_texts(&[groups], "word");
     assert_eq!(words.len(), grouped.scores.len());
     assert_eq!(words[0], "w1", "the best hit is 9");
+    // Near 10: w2, w1, w3 and w0, once each; the products: w1, w3, w1, w3.
+    let strict = |strict: &str| {
+        let mut params = vec![limit(4), ("group_by_field", "word".to_owned())];
+        params.push(("group_size", "4".to_owned()));
+        params.push(("strict_group_size", strict.to_owned()));
+        of(params)
+    };
+    let all = hybrid(&client, strict("False")).await;
+    let full = hybrid(&client, strict("True")).await;
+    let mut counts = std::collections::BTreeMap::new();
+    let groups = all.group_by_field_value.clone().expect("the values of the groups");
+    read_texts(&[groups], "word")
+        .into_iter()
+        .for_each(|word| *counts.entry(word).or_insert(0) += 1);
+    let groups = full.group_by_field_value.clone().map(|g| read_texts(&[g], "word"));
+    for word in groups.unwrap_or_default() {
+        assert_eq!(counts.get(&word), Some(&4), "{word} is full");
+    }
+    let filled: i64 = counts.values().filter(|count| **count == 4).sum();
+    assert_eq!(full.topks, [filled]);
     let same = HybridSearchRequest { output_fields: Vec::new(), ..of(vec![limit(4)]) };
     assert!(hybrid(&client, same).await.fields_data.is_empty());
 }

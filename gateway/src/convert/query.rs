@@ -70,7 +70,7 @@ fn boolean(pairs: &[KeyValuePair], key: &str, wrong: &str) -> Result<bool, Fault
 /// When they are unreadable or reach beyond it.
 pub fn window(pairs: &[KeyValuePair], key: &str) -> Result<(Option<u64>, u64), Fault> {
     let limit = integer(pairs, key, |text| Fault::plain(format!("{key} [{text}] is invalid")))?;
-    let Some(limit) = limit.filter(|l| *l != -1) else { return Ok((None, 0)) };
+    let Some(limit) = limit else { return Ok((None, 0)) };
     let offset =
         integer(pairs, "offset", |text| Fault::plain(format!("offset [{text}] is invalid")))?
             .unwrap_or(0);

@@ -83,15 +83,11 @@ pub fn search_params(
     if group.is_some() && iterator {
         return Err(Fault::invalid("Not allowed to do groupBy when doing iteration"));
     }
-    if group.is_some() && radius.is_some() {
-        let text = "Not allowed to do range-search when doing search-group-by";
-        return Err(Fault::invalid(text));
-    }
     let metric = find(pairs, "metric_type")
         .or_else(|| inner.get("metric_type").and_then(Value::as_str))
         .filter(|text| !text.is_empty())
         .map(str::to_owned);
-    Ok(SearchParams {
+    let params = SearchParams {
         anns_field: find(pairs, "anns_field").unwrap_or_default().to_owned(),
         topk,
         offset,
@@ -104,7 +100,21 @@ pub fn search_params(
         range_filter,
         group,
         tuning: inner,
-    })
+    };
+    check_group_range(&params)?;
+    Ok(params)
+}
+
+/// A range has no best groups.
+///
+/// # Errors
+/// When a search asks for groups within a range.
+pub fn check_group_range(params: &SearchParams) -> Result<(), Fault> {
+    if params.group.is_some() && params.radius.is_some() {
+        let text = "Not allowed to do range-search when doing search-group-by";
+        return Err(Fault::invalid(text));
+    }
+    Ok(())
 }
 
 fn topk(pairs: &[KeyValuePair]) -> Result<Option<i64>, Fault> {

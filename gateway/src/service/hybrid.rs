@@ -14,7 +14,7 @@ use super::{Context, by_keys, hits, read};
 use crate::convert::output::Output;
 use crate::convert::rank::{RankParams, rank_params};
 use crate::convert::schema::primary_field;
-use crate::convert::search::{SearchParams, search_params};
+use crate::convert::search::{SearchParams, check_group_range, search_params};
 use crate::convert::status::success;
 use crate::gateway::Gateway;
 use crate::guarantee::{self, Asked};
@@ -96,6 +96,7 @@ fn questions(
             return Err(Fault::invalid("an iterator is not supported in a hybrid search"));
         }
         let params = SearchParams { group: ranks.group.clone(), ..params };
+        check_group_range(&params)?;
         let question = question(collection, target.clone(), params, request, &nothing)?;
         if let Some(first) = questions.first().filter(|first| first.nq != question.nq) {
             let text = "all searches of a hybrid search must have the same number of queries";
@@ -181,7 +182,11 @@ fn ranked<'r, K: Copy + Ord + Hash>(
     let wanted = ranking::Wanted {
         limit: ranks.limit as usize,
         offset: ranks.offset as usize,
-        group: ranks.group.as_ref().map(|group| (group.size as usize, ranks.group_score)),
+        group: ranks.group.as_ref().map(|group| ranking::Groups {
+            size: group.size as usize,
+            score: ranks.group_score,
+            strict: group.strict,
+        }),
     };
     for query in 0..nq {
         let mut found = Vec::with_capacity(replies.len());

@@ -35,8 +35,19 @@ pub(super) struct Ranked<K> {
 pub(super) struct Wanted {
     pub(super) limit: usize,
     pub(super) offset: usize,
-    /// Hits of a group and how groups are scored, if hits are grouped.
-    pub(super) group: Option<(usize, GroupScore)>,
+    /// How hits are grouped, if they are.
+    pub(super) group: Option<Groups>,
+}
+
+/// How hits are grouped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Groups {
+    /// The most hits of a group.
+    pub(super) size: usize,
+    /// How groups are scored.
+    pub(super) score: GroupScore,
+    /// Whether groups with fewer hits are left out of the page that they are on.
+    pub(super) strict: bool,
 }
 
 /// A score as the ranker of weights takes it.
@@ -94,15 +105,14 @@ pub(super) fn rank<K: Copy + Ord + Hash>(
     ranked.sort_unstable_by(|a, b| better(a.score, b.score).then_with(|| a.key.cmp(&b.key)));
     match wanted.group {
         None => ranked.into_iter().skip(wanted.offset).take(wanted.limit).collect(),
-        Some((size, score)) => groups(ranked, size, score, wanted, better),
+        Some(by) => groups(ranked, by, wanted, better),
     }
 }
 
 /// The best groups; of equal ones first the larger, then the one with the smaller first key.
 fn groups<K: Copy + Ord>(
     ranked: Vec<Ranked<K>>,
-    size: usize,
-    by: GroupScore,
+    by: Groups,
     wanted: Wanted,
     better: impl Fn(f32, f32) -> Ordering,
 ) -> Vec<Ranked<K>> {
@@ -111,14 +121,14 @@ fn groups<K: Copy + Ord>(
     for hit in ranked {
         let place = *places.entry(hit.group).or_insert(groups.len());
         match groups.get_mut(place) {
-            Some(group) if group.len() < size => group.push(hit),
+            Some(group) if group.len() < by.size => group.push(hit),
             Some(_) => {}
             None => groups.push(vec![hit]),
         }
     }
     let score = |group: &[Ranked<K>]| {
         let sum: f32 = group.iter().map(|hit| hit.score).sum();
-        match by {
+        match by.score {
             GroupScore::Max => group.first().map_or(0.0, |hit| hit.score),
             GroupScore::Sum => sum,
             GroupScore::Avg => sum / group.len() as f32,
@@ -130,7 +140,8 @@ fn groups<K: Copy + Ord>(
             .then_with(|| b.len().cmp(&a.len()))
             .then_with(|| first(a).cmp(&first(b)))
     });
-    groups.into_iter().skip(wanted.offset).take(wanted.limit).flatten().collect()
+    let page = groups.into_iter().skip(wanted.offset).take(wanted.limit);
+    page.filter(|group| !by.strict || group.len() >= by.size).flatten().collect()
 }
 
 #[cfg(test)]
@@ -218,7 +229,10 @@ mod tests {
         let mut one = found(Metric::Ip, &[(1, 0.9), (2, 0.8), (3, 0.7), (4, 0.1)]);
         one.groups = vec![10, 20, 20, 10];
         let ranker = Ranker::Weighted { weights: vec![1.0], norm: false };
-        let by = |score, size| Wanted { group: Some((size, score)), ..all(10) };
+        let by = |score, size| {
+            let strict = false;
+            Wanted { group: Some(Groups { size, score, strict }), ..all(10) }
+        };
         let order = |score, size| keys(&rank(std::slice::from_ref(&one), &ranker, by(score, size)));
         assert_eq!(order(GroupScore::Max, 2), [1, 4, 2, 3]);
         assert_eq!(order(GroupScore::Sum, 2), [2, 3, 1, 4]);
@@ -226,5 +240,19 @@ mod tests {
         assert_eq!(order(GroupScore::Sum, 1), [1, 2]);
         let page = Wanted { offset: 1, ..by(GroupScore::Max, 2) };
         assert_eq!(keys(&rank(&[one], &ranker, page)), [2, 3]);
+    }
+
+    #[test]
+    fn strict_groups_are_full_or_left_out_of_their_page() {
+        let mut one = found(Metric::Ip, &[(1, 0.9), (2, 0.8), (3, 0.7), (4, 0.6), (5, 0.5)]);
+        one.groups = vec![10, 20, 30, 30, 20];
+        let ranker = Ranker::Weighted { weights: vec![1.0], norm: false };
+        let page = |offset, limit, strict| {
+            let group = Some(Groups { size: 2, score: GroupScore::Max, strict });
+            keys(&rank(std::slice::from_ref(&one), &ranker, Wanted { limit, offset, group }))
+        };
+        assert_eq!(page(0, 2, false), [1, 2, 5]);
+        assert_eq!(page(0, 2, true), [2, 5], "no other group moves up");
+        assert_eq!(page(1, 2, true), [2, 5, 3, 4]);
     }
 }

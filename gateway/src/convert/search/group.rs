@@ -15,7 +15,8 @@ pub struct Grouping {
     pub field: String,
     /// Hits of a group.
     pub size: u32,
-    /// Whether groups should be full where they can. Exact searches fill them always.
+    /// Whether groups are full. Exact searches fill them where they can; the groups of a hybrid
+    /// search that are not full all the same are left out.
     pub strict: bool,
 }
 

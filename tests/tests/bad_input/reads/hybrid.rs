@@ -102,7 +102,7 @@ fn windows() -> Vec<Case> {
         let want = format!("limit [{text}] is invalid");
         cases.push(case(format!("a limit of {text}"), ranked(&[("limit", text)]), PLAIN, &want));
     }
-    for text in ["0", "-2", "16385"] {
+    for text in ["0", "-1", "-2", "16385"] {
         let want = "invalid max query result window";
         cases.push(case(format!("a limit of {text}"), ranked(&[("limit", text)]), PLAIN, want));
     }
@@ -127,6 +127,10 @@ fn windows() -> Vec<Case> {
         let request = ranked(&[("group_by_field", "value"), ("group_size", size)]);
         cases.push(case(format!("groups of {size}"), request, INVALID, "input group size:"));
     }
+    let mut ranged = ranked(&[("group_by_field", "value")]);
+    ranged.requests[1] = param("params", "{\"radius\": 1}");
+    let want = "Not allowed to do range-search when doing search-group-by";
+    cases.push(case("groups of a search within a range", ranged, INVALID, want));
     let nothing = ranked(&[("group_by_field", "nothing")]);
     cases.push(case("groups by nothing", nothing, 1700, "groupBy field not found in schema"));
     let vector = ranked(&[("group_by_field", "vector")]);

@@ -30,7 +30,7 @@ fn windows() -> Vec<Case> {
         let request = good(&[("limit", "1"), ("offset", text)]);
         cases.push(case(format!("an offset of {text}"), request, PLAIN, &want));
     }
-    for text in ["0", "-2", "-16384"] {
+    for text in ["0", "-1", "-2", "-16384"] {
         let want = format!("limit [{text}] is invalid, should be greater than 0");
         cases.push(case(format!("a limit of {text}"), good(&[("limit", text)]), PLAIN, &want));
     }
