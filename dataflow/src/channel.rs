@@ -33,6 +33,9 @@ use crate::records::{ALL_PARTITIONS, DdlRecord};
 /// How long the rows of a dropped partition stay readable at past times, in milliseconds.
 const RETENTION_MS: u64 = 600_000;
 
+/// Bytes of records that may wait for filter deletes before the channel takes no more.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
 /// What applying a delivery asks of the world around the channel.
 pub(crate) enum Effect {
     /// The number of rows of a partition changed at `eff`.
@@ -61,6 +64,7 @@ struct Waiting {
     request: RequestId,
     records: VecDeque<Record>,
     begun: bool,
+    bytes: usize,
 }
 
 /// The state of one channel.
@@ -76,6 +80,8 @@ pub(crate) struct Channel {
     gone: HashSet<VChannel>,
     broken: Option<Fault>,
     effects: Vec<Effect>,
+    /// Bytes of the records that wait.
+    waiting_bytes: usize,
     norms: millstream_segment::NormFn,
 }
 
@@ -97,8 +103,14 @@ impl Channel {
             gone: HashSet::new(),
             broken: None,
             effects: Vec::new(),
+            waiting_bytes: 0,
             norms,
         }
+    }
+
+    /// Whether so much waits for filter deletes that deliveries should wait too.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting_bytes >= WAITING_BYTES_MAX
     }
 
     /// Number of the channel.
@@ -213,7 +225,9 @@ impl Channel {
             } else {
                 VecDeque::new()
             };
-            let waiting = Waiting { position, eff, request: unit.request, records, begun: false };
+            let bytes = records.iter().map(|r| r.bytes().len()).sum();
+            let (request, begun) = (unit.request, false);
+            let waiting = Waiting { position, eff, request, records, begun, bytes };
             self.enqueue(vchannel, waiting)?;
             records = rest;
         }
@@ -250,6 +264,7 @@ impl Channel {
             self.shards.insert(vchannel, shard);
         }
         if let Some(shard) = self.shards.get_mut(&vchannel) {
+            self.waiting_bytes += waiting.bytes;
             shard.waiting.push_back(waiting);
         }
         self.go_on(vchannel)
@@ -262,12 +277,11 @@ impl Channel {
             let Some(waiting) = shard.waiting.front_mut().filter(|_| !shard.finding) else {
                 return Ok(());
             };
-            if !waiting.begun && !shard.writer.begin(waiting.position) {
-                shard.waiting.pop_front();
-                continue;
-            }
+            let replayed = !waiting.begun && !shard.writer.begin(waiting.position);
+            let record = if replayed { None } else { waiting.records.pop_front() };
             waiting.begun = true;
-            let Some(record) = waiting.records.pop_front() else {
+            let Some(record) = record else {
+                self.waiting_bytes -= waiting.bytes;
                 shard.waiting.pop_front();
                 continue;
             };
@@ -317,8 +331,16 @@ impl Channel {
                 let live = shard.writer.live();
                 let gone = live.map(|(partition, rows)| Applied { partition, rows: -rows });
                 Self::changed(&mut self.effects, collection, eff, gone.collect());
-                self.shards.remove(&vchannel);
+                let shard = self.shards.remove(&vchannel);
                 self.gone.insert(vchannel);
+                // What was written behind the drop has nothing left to do.
+                for waiting in shard.into_iter().flat_map(|shard| shard.waiting) {
+                    self.waiting_bytes -= waiting.bytes;
+                    if waiting.records.iter().any(has_outcome) {
+                        let request = waiting.request;
+                        self.effects.push(Effect::Outcome { request, rows: Ok(0) });
+                    }
+                }
             }
         }
         Ok(())

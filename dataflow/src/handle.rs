@@ -313,6 +313,7 @@ impl Dataflow {
             // A worker that panicked has aborted the process already.
             let _ = thread.join();
         }
+        self.0.shared.forget_callers();
     }
 }
 

@@ -20,8 +20,8 @@ use millstream_segment::{RowRef, Selection, ShardView};
 
 use crate::api::Column;
 pub(crate) use aggregate::aggregate;
-use gather::Place;
 pub(crate) use gather::gather;
+use gather::{Budget, Place};
 pub(crate) use query::{count, query};
 use rows::ChunkColumns;
 pub(crate) use rows::find_rows;
@@ -80,11 +80,12 @@ fn fetch(
     places: &[Place],
     pk: usize,
     output: &[FieldId],
+    budget: &mut Budget,
 ) -> Result<(Column, Vec<Column>), Fault> {
-    let pks = gather(selection, places, pk)?;
+    let pks = gather(selection, places, pk, budget)?;
     let mut columns = Vec::with_capacity(output.len());
     for &field in output {
-        columns.push(gather(selection, places, column_of(selection, field)?)?);
+        columns.push(gather(selection, places, column_of(selection, field)?, budget)?);
     }
     Ok((pks, columns))
 }

@@ -127,6 +127,11 @@ impl Shared {
         self.callers.lock().remove(&id)
     }
 
+    /// Forgets all callers, who hear that nobody will answer them.
+    pub(crate) fn forget_callers(&self) {
+        self.callers.lock().clear();
+    }
+
     /// Whether somebody still waits for an answer.
     pub(crate) fn is_waited_for(&self, id: u64) -> bool {
         self.callers.lock().contains_key(&id)

@@ -444,17 +444,15 @@ async fn a_hybrid_search_ranks_several_searches(site: Site) {
         assert!((f64::from(*score) - want).abs() < 1e-6, "{:?}", weighted.scores);
     }
 
-    let mut grouped = vec![limit(2), ("group_by_field", "word".to_owned())];
-    grouped.push(("group_size", "2".to_owned()));
+    let by = |field: &str| ("group_by_field", field.to_owned());
+    let grouped = vec![limit(2), by("word"), ("group_size", "2".to_owned())];
     let grouped = hybrid(&client, of(grouped)).await;
     let groups = grouped.group_by_field_value.clone().expect("the values of the groups");
     let words = read_texts(&[groups], "word");
-    assert_eq!(words.len(), grouped.scores.len());
-    assert_eq!(words[0], "w1", "the best hit is 9");
+    assert_eq!((words.len(), words[0].as_str()), (grouped.scores.len(), "w1"), "9 is the best");
     // Near 10: w2, w1, w3 and w0, once each; the products: w1, w3, w1, w3.
     let strict = |strict: &str| {
-        let mut params = vec![limit(4), ("group_by_field", "word".to_owned())];
-        params.push(("group_size", "4".to_owned()));
+        let mut params = vec![limit(4), by("word"), ("group_size", "4".to_owned())];
         params.push(("strict_group_size", strict.to_owned()));
         of(params)
     };
@@ -462,9 +460,9 @@ async fn a_hybrid_search_ranks_several_searches(site: Site) {
     let full = hybrid(&client, strict("True")).await;
     let mut counts = std::collections::BTreeMap::new();
     let groups = all.group_by_field_value.clone().expect("the values of the groups");
-    read_texts(&[groups], "word")
-        .into_iter()
-        .for_each(|word| *counts.entry(word).or_insert(0) += 1);
+    for word in read_texts(&[groups], "word") {
+        *counts.entry(word).or_insert(0) += 1;
+    }
     let groups = full.group_by_field_value.clone().map(|g| read_texts(&[g], "word"));
     for word in groups.unwrap_or_default() {
         assert_eq!(counts.get(&word), Some(&4), "{word} is full");

@@ -5,7 +5,7 @@ use millstream_catalog::model::DataType;
 use crate::check::{Checker, JSON_DIRECTLY, unsupported};
 use crate::compare::{element, is_element, scalar};
 use crate::lexer::{compact, item};
-use crate::limits::MATCH_WORDS_MAX;
+use crate::limits::{MATCH_WORDS_MAX, PHRASE_BYTES_MAX};
 use crate::operand::{Column, Literal, Meaning, Operand, Program, Tree};
 use crate::plan::{MatchKind, NumberOp, Pred, Scalar};
 
@@ -219,6 +219,13 @@ impl Checker<'_> {
                 u32::try_from(v).map_err(|_| format!("{words}: {got}"))?
             }
         };
+        if slop > 0 && text.len() > PHRASE_BYTES_MAX {
+            return Err(format!(
+                "the text of a phrase match with a slop should have at most {PHRASE_BYTES_MAX} \
+                 bytes, but got: {}",
+                text.len()
+            ));
+        }
         let kind = MatchKind::Phrase { slop };
         Ok(Tree::leaf(Pred::TextMatch { field: column.place.slot, text, kind }))
     }

@@ -5,6 +5,7 @@ use millstream_catalog::model::{CollectionSchema, DataType, FieldId, FieldSchema
 use crate::arith::numeric;
 use crate::compare::{constant, literals};
 use crate::lexer::compact;
+use crate::limits::REGEXES_MAX;
 use crate::operand::{Column, Literal, Meaning, Operand, Program, Relation, Step, Tree};
 use crate::plan::{Arithmetic, NumberKind, NumberOp, Place, Pred, Slot};
 
@@ -13,6 +14,7 @@ pub(crate) struct Checker<'a> {
     pub(crate) text: &'a str,
     schema: &'a CollectionSchema,
     fields: Vec<FieldId>,
+    regexes: usize,
 }
 
 /// A type as the text of a refused comparison names it: with that of the elements.
@@ -36,7 +38,7 @@ pub(crate) fn unsupported(what: &str, name: &str) -> String {
 
 impl<'a> Checker<'a> {
     pub(crate) fn new(text: &'a str, schema: &'a CollectionSchema) -> Checker<'a> {
-        Checker { text, schema, fields: Vec::new() }
+        Checker { text, schema, fields: Vec::new(), regexes: 0 }
     }
 
     /// The fields in the order of their slots, and the slot of the primary key if it is named.
@@ -210,7 +212,11 @@ impl<'a> Checker<'a> {
     }
 
     /// `column =~ "pattern"`.
-    pub(crate) fn regex(&self, left: Operand, pattern: String) -> Result<Tree, String> {
+    pub(crate) fn regex(&mut self, left: Operand, pattern: String) -> Result<Tree, String> {
+        self.regexes += 1;
+        if self.regexes > REGEXES_MAX {
+            return Err(format!("a filter may have at most {REGEXES_MAX} regular expressions"));
+        }
         crate::regex::compile(&pattern)?;
         let Meaning::Column(column) = left.meaning else {
             return Err("regex operation on complicated expr is unsupported".into());

@@ -17,6 +17,12 @@ pub const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Largest `minimum_should_match` of a `text_match`.
 pub const MATCH_WORDS_MAX: i64 = 1_000;
 
+/// Most bytes of the text of a `phrase_match` with a slop: its cost grows with the square of them.
+pub const PHRASE_BYTES_MAX: usize = 4096;
+
+/// Most regular expressions of a filter: each may take [`REGEX_BYTES_MAX`].
+pub const REGEXES_MAX: usize = 64;
+
 /// Most items of all lists of a filter together.
 pub const LIST_ITEMS_MAX: usize = 1_000_000;
 

@@ -2,9 +2,10 @@
 //! everything else only with its own type.
 
 use std::cmp::Ordering;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, Equivalent, HashMap, HashTable};
 use serde_json::Value;
 
 use crate::json::Found;
@@ -66,13 +67,30 @@ impl Equivalent<Key> for KeyRef<'_> {
 #[derive(Debug)]
 pub(crate) struct ScalarSet {
     plain: HashMap<Key, usize>,
-    lists: Vec<(Value, usize)>,
+    lists: HashTable<ListEntry>,
+    /// Nesting of the deepest list: a value that is deeper equals none.
+    depth: usize,
+    hasher: DefaultHashBuilder,
     distinct: usize,
+}
+
+/// A list among the constants.
+#[derive(Debug)]
+struct ListEntry {
+    hash: u64,
+    list: Value,
+    number: usize,
 }
 
 impl ScalarSet {
     pub(crate) fn new(values: &[Scalar]) -> ScalarSet {
-        let mut set = ScalarSet { plain: HashMap::new(), lists: Vec::new(), distinct: 0 };
+        let mut set = ScalarSet {
+            plain: HashMap::new(),
+            lists: HashTable::new(),
+            depth: 0,
+            hasher: DefaultHashBuilder::default(),
+            distinct: 0,
+        };
         for value in values {
             let next = set.distinct;
             let key = match value {
@@ -81,17 +99,24 @@ impl ScalarSet {
                 Scalar::Float(v) => Key::Plain(number_key(*v)),
                 Scalar::Text(v) => Key::Text(v.clone()),
                 Scalar::List(text) => {
-                    let list = serde_json::from_str(text).unwrap_or(Value::Null);
-                    if !set.lists.iter().any(|(known, _)| equal(known, &list)) {
-                        set.lists.push((list, next));
-                        set.distinct += 1;
-                    }
+                    set.add_list(serde_json::from_str(text).unwrap_or(Value::Null));
                     continue;
                 }
             };
             set.distinct = next + usize::from(*set.plain.entry(key).or_insert(next) == next);
         }
         set
+    }
+
+    fn add_list(&mut self, list: Value) {
+        let mut state = self.hasher.build_hasher();
+        self.depth = self.depth.max(hash_constant(&list, &mut state));
+        let hash = state.finish();
+        let same = |known: &ListEntry| known.hash == hash && equal(&known.list, &list);
+        if let Entry::Vacant(free) = self.lists.entry(hash, same, |entry| entry.hash) {
+            free.insert(ListEntry { hash, list, number: self.distinct });
+            self.distinct += 1;
+        }
     }
 
     /// How many different constants there are.
@@ -114,7 +139,13 @@ impl ScalarSet {
     }
 
     fn find_list(&self, list: &Found<'_>) -> Option<usize> {
-        self.lists.iter().find(|(known, _)| same(list, known)).map(|&(_, number)| number)
+        let mut state = self.hasher.build_hasher();
+        if self.lists.is_empty() || !hash_found(list, self.depth, &mut state) {
+            return None;
+        }
+        let hash = state.finish();
+        let equals = |known: &ListEntry| known.hash == hash && same(list, &known.list);
+        self.lists.find(hash, equals).map(|known| known.number)
     }
 }
 
@@ -170,6 +201,42 @@ fn same(found: &Found<'_>, constant: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Hashes a constant, equal ones alike; how deep its lists are nested.
+fn hash_constant(constant: &Value, state: &mut impl Hasher) -> usize {
+    let key = match constant {
+        Value::Bool(v) => KeyRef::Bool(*v),
+        Value::Number(v) => match integer(v) {
+            Some(v) => KeyRef::Int(v),
+            None => KeyRef::Float(v.as_f64().unwrap_or(0.0).to_bits()),
+        },
+        Value::String(v) => KeyRef::Text(v.as_bytes()),
+        Value::Array(items) => {
+            items.len().hash(state);
+            return 1 + items.iter().map(|v| hash_constant(v, state)).max().unwrap_or(0);
+        }
+        Value::Null | Value::Object(_) => return 0,
+    };
+    key.hash(state);
+    0
+}
+
+/// Hashes a value as [`hash_constant`] does what it equals; false when lists are nested deeper.
+fn hash_found(found: &Found<'_>, depth: usize, state: &mut impl Hasher) -> bool {
+    let key = match found {
+        Found::Bool(v) => KeyRef::Bool(*v),
+        Found::Int(v) => KeyRef::Int(*v),
+        Found::Float(v) => number_key(*v),
+        Found::Text(v) => KeyRef::Text(v),
+        Found::List(items) => {
+            items.len().hash(state);
+            return depth > 0 && items.iter().all(|v| hash_found(&v, depth - 1, state));
+        }
+        Found::Null | Found::Object(_) => return true,
+    };
+    key.hash(state);
+    true
 }
 
 /// The integer that a number of JSON equals, if there is one.

@@ -223,3 +223,23 @@ fn a_plan_of_shared_or_deep_nodes_is_refused() {
     deep.extend([0, 0]);
     assert!(Plan::decode(&deep).is_err_and(|e| e.message.contains("too deep")));
 }
+
+#[test]
+fn many_lists_of_one_list_are_looked_up_at_once() {
+    if !OPTIMIZED {
+        return;
+    }
+    let lists: Vec<String> = (1..200_000).map(|i| format!("[0, {i}]")).collect();
+    let plan = quick(format!("j[\"l\"] in [{}]", lists.join(", "))).expect("a filter");
+    let begun = Instant::now();
+    assert_eq!(matches(&plan, 10, &measured_rows()), [0]);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn regular_expressions_of_a_filter_are_counted() {
+    let some = |count: usize| vec!["s =~ 'a'"; count].join(" or ");
+    assert!(quick(some(limits::REGEXES_MAX)).is_ok());
+    let refused = refusal(some(limits::REGEXES_MAX + 1));
+    assert!(refused.contains("at most 64 regular expressions"), "{refused}");
+}

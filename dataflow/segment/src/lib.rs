@@ -61,7 +61,7 @@ impl fmt::Display for Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowRef {
     /// Slot of the partition in its shard, in order of first use.
-    pub slot: u16,
+    pub slot: u32,
     /// Row offset within the partition's growing segment.
     pub row: u32,
 }

@@ -94,6 +94,11 @@ impl PkIndex {
         if text { slot.word } else { hasher.hash_one(slot.word as i64) }
     }
 
+    /// Whether some key may have several live rows.
+    pub(crate) fn has_duplicates(&self) -> bool {
+        !self.older.is_empty()
+    }
+
     /// Makes `row` the newest live row of `key`.
     pub(crate) fn insert<'k>(
         &mut self,

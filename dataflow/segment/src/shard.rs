@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use millstream_catalog::model::{FieldId, PartitionId, Timestamp};
 use thiserror::Error;
 
@@ -111,7 +111,9 @@ pub struct ShardWriter {
     pk: usize,
     norms: NormFn,
     partitions: Vec<Partition>,
-    slots: HashMap<PartitionId, u16>,
+    slots: HashMap<PartitionId, u32>,
+    /// Slots of dropped partitions whose rows are still there.
+    dropped: Vec<u32>,
     index: PkIndex,
     duplicates: ListWriter<[u64; 2]>,
     /// The group of each live row that shares its key.
@@ -131,6 +133,7 @@ impl ShardWriter {
             specs: Arc::clone(&specs),
             pk,
             partitions: ArcSwap::from_pointee(Vec::new()),
+            since: AtomicU64::new(0),
             duplicates: reader,
         });
         ShardWriter {
@@ -139,6 +142,7 @@ impl ShardWriter {
             norms,
             partitions: Vec::new(),
             slots: HashMap::new(),
+            dropped: Vec::new(),
             index: PkIndex::default(),
             duplicates,
             groups: HashMap::new(),
@@ -193,11 +197,25 @@ impl ShardWriter {
     ) {
         let mut ended = std::mem::take(&mut self.ended);
         let (index, partitions, pk) = (&mut self.index, &self.partitions, self.pk);
+        // Rows of one key leave its chain in one walk, however many they are.
+        let mut left: Option<HashSet<RowRef>> = None;
+        let rows: Vec<RowRef> = rows.into_iter().collect();
+        if index.has_duplicates() {
+            left = Some(rows.iter().copied().collect());
+        }
         for row in rows {
+            if left.as_ref().is_some_and(|left| !left.contains(&row)) {
+                continue;
+            }
             let found = partitions.get(row.slot as usize).and_then(|p| p.locate(row.row));
             let Some((chunk, offset)) = found else { continue };
             let key_of = |row| key_in(partitions, pk, row);
-            index.remove(chunk.key(pk, offset), key_of, |r| r == row, &mut ended);
+            let before = ended.len();
+            let ends = |r| left.as_ref().map_or(r == row, |left| left.contains(&r));
+            index.remove(chunk.key(pk, offset), key_of, ends, &mut ended);
+            if let Some(left) = &mut left {
+                ended[before..].iter().for_each(|row| _ = left.remove(row));
+            }
         }
         self.finish_ended(eff, ended, changed);
     }
@@ -212,31 +230,36 @@ impl ShardWriter {
         partition.view.dropped_at.store(eff.0, Ordering::Release);
         changed.push(Applied { partition: id, rows: -partition.live });
         partition.live = 0;
+        self.dropped.push(slot);
         self.index.forget(|row| row.slot == slot);
         self.recent.forget(eff);
         self.groups.retain(|row, _| row.slot != slot);
     }
 
     /// Frees the rows of partitions that were dropped at or before `since`; the slots of those.
-    pub fn release_dropped(&mut self, since: Timestamp) -> Vec<u16> {
-        let mut released = Vec::new();
-        for (slot, partition) in (0u16..).zip(&mut self.partitions) {
+    pub fn release_dropped(&mut self, since: Timestamp) -> Vec<u32> {
+        let partitions = &mut self.partitions;
+        let due = self.dropped.extract_if(.., |&mut slot| {
+            let dropped_at = &partitions[slot as usize].view.dropped_at;
+            dropped_at.load(Ordering::Relaxed) <= since.0
+        });
+        let released: Vec<u32> = due.collect();
+        for &slot in &released {
+            let partition = &mut self.partitions[slot as usize];
             let dropped_at = partition.view.dropped_at.load(Ordering::Relaxed);
-            if dropped_at <= since.0 && partition.last.is_some() {
-                partition.last = None;
-                partition.chunks = Vec::new();
-                partition.view.chunks.store(Arc::new(Vec::new()));
-                released.push(slot);
-            }
+            self.view.since.fetch_max(dropped_at, Ordering::AcqRel);
+            partition.last = None;
+            partition.chunks = Vec::new();
+            partition.view.chunks.store(Arc::new(Vec::new()));
         }
         released
     }
 
-    fn slot(&mut self, id: PartitionId) -> Result<u16, WriteError> {
+    fn slot(&mut self, id: PartitionId) -> Result<u32, WriteError> {
         if let Some(&slot) = self.slots.get(&id) {
             return Ok(slot);
         }
-        let slot = u16::try_from(self.partitions.len()).map_err(|_| WriteError::Full)?;
+        let slot = u32::try_from(self.partitions.len()).map_err(|_| WriteError::Full)?;
         let view = Arc::new(PartitionView {
             id,
             chunks: ArcSwap::from_pointee(Vec::new()),

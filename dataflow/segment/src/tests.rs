@@ -4,9 +4,11 @@ mod model;
 mod support;
 mod types;
 
+use std::time::{Duration, Instant};
+
 use millstream_catalog::model::{PartitionId, Timestamp};
 
-use crate::{Batch, ColumnSlice, Key, Keys, Position, Scope, ShardView, WriteError};
+use crate::{Batch, ColumnSlice, Key, Keys, Position, RowRef, Scope, ShardView, WriteError};
 use support::{ALL, Columns, DIM, RANK, insert, note, writer};
 
 fn tokens(view: &ShardView, at: u64, partitions: &[i64], newest_only: bool) -> Vec<i64> {
@@ -90,7 +92,29 @@ fn memory_of_a_dropped_partition_is_released_when_since_passes() {
     assert!(shard.release_dropped(Timestamp(7)).is_empty());
     assert_eq!(tokens(&view, 7, &[], false), [0, 1, 2]);
     assert!(tokens(&view, 8, &[], false).is_empty());
+    assert_eq!(view.since(), Timestamp(0), "nothing is gone yet");
     assert_eq!(shard.release_dropped(Timestamp(8)), [0]);
+    assert_eq!(view.since(), Timestamp(8), "earlier reads would miss rows");
     assert!(shard.release_dropped(Timestamp(9)).is_empty());
     assert!(tokens(&view, 7, &[], false).is_empty());
+}
+
+#[test]
+fn many_rows_of_one_key_are_ended_at_once() {
+    const ROWS: usize = 60_000;
+    let mut shard = writer(false);
+    let view = shard.view();
+    let columns = Columns::new(false, &vec![7; ROWS], 0);
+    shard.begin(Position { seq: 1, index: 0 });
+    insert(&mut shard, 1, 5, &Batch { rows: ROWS, columns: &columns.inputs(ALL) }).unwrap();
+    shard.begin(Position { seq: 2, index: 0 });
+    let odd = (0..ROWS as u32).filter(|row| row % 2 == 1).map(|row| RowRef { slot: 0, row });
+    let (mut changed, begun) = (Vec::new(), Instant::now());
+    shard.delete_rows(Timestamp(6), odd, &mut changed);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(changed.iter().map(|c| c.rows).sum::<i64>(), -(ROWS as i64) / 2);
+    assert_eq!(view.select(Timestamp(6), &[]).count(), ROWS as u64 / 2);
+    shard.begin(Position { seq: 3, index: 0 });
+    shard.delete(Scope::All, Timestamp(7), Keys::new(columns.keys(), 1), &mut Vec::new());
+    assert_eq!(view.select(Timestamp(7), &[]).count(), 0, "the others are found by their key");
 }

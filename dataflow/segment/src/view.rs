@@ -27,6 +27,8 @@ pub struct ShardView {
     pub(crate) specs: Arc<[ColumnSpec]>,
     pub(crate) pk: usize,
     pub(crate) partitions: ArcSwap<Vec<Arc<PartitionView>>>,
+    /// Rows of earlier times may be gone.
+    pub(crate) since: AtomicU64,
     /// Rows that share their key with another live row: `(group, row)`, older rows first.
     pub(crate) duplicates: ListReader<[u64; 2]>,
 }
@@ -34,7 +36,7 @@ pub struct ShardView {
 /// A chunk in a selection.
 pub struct ChunkRef {
     /// Slot of the partition.
-    pub slot: u16,
+    pub slot: u32,
     /// The chunk.
     pub chunk: Arc<Chunk>,
     /// Rows of the chunk that the selection looks at: a prefix.
@@ -59,6 +61,11 @@ impl ShardView {
         &self.specs
     }
 
+    /// The oldest time at which every row is still there. Ask after the rows were looked at.
+    pub fn since(&self) -> Timestamp {
+        Timestamp(self.since.load(Ordering::Acquire))
+    }
+
     /// Place of the primary key among the columns.
     pub fn pk(&self) -> usize {
         self.pk
@@ -76,7 +83,7 @@ impl ShardView {
     pub fn select(&self, as_of: Timestamp, partitions: &[PartitionId]) -> Selection {
         let mut chunks = Vec::new();
         let mut base = 0u32;
-        for (slot, partition) in (0u16..).zip(self.partitions.load().iter()) {
+        for (slot, partition) in (0u32..).zip(self.partitions.load().iter()) {
             let wanted = partitions.is_empty() || partitions.contains(&partition.id);
             if !wanted || partition.dropped_at.load(Ordering::Acquire) <= as_of.0 {
                 continue;
@@ -161,7 +168,7 @@ pub(crate) fn pack(row: RowRef) -> u64 {
 }
 
 fn unpack(word: u64) -> RowRef {
-    RowRef { slot: (word >> 32) as u16, row: word as u32 }
+    RowRef { slot: (word >> 32) as u32, row: word as u32 }
 }
 
 impl Selection {

@@ -116,7 +116,8 @@ impl Shard {
     }
 
     /// Applies the updates of one unit: all of their rows, or none when one of them lacks a value or
-    /// has a dynamic field that becomes too large. Its outcome for the client, and the changes of the partitions.
+    /// has a dynamic field that becomes too large. Its outcome for the client, and the changes of the
+    /// partitions.
     pub(super) fn update(
         &mut self,
         eff: Timestamp,

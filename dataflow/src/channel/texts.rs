@@ -63,7 +63,7 @@ impl Texts {
         if self.sources.is_empty() {
             return;
         }
-        let slot = usize::from(rows.first.slot);
+        let slot = rows.first.slot as usize;
         while self.writers.len() <= slot {
             self.add_slot();
         }
@@ -73,15 +73,15 @@ impl Texts {
     }
 
     /// Frees the indexes of a partition whose rows are gone, and that gets no more.
-    pub(super) fn release(&mut self, slot: u16) {
-        if let Some(writers) = self.writers.get_mut(usize::from(slot)) {
+    pub(super) fn release(&mut self, slot: u32) {
+        if let Some(writers) = self.writers.get_mut(slot as usize) {
             *writers = Vec::new();
             self.refs = self.refs.iter().filter(|text| text.slot != slot).cloned().collect();
         }
     }
 
     fn add_slot(&mut self) {
-        let slot = u16::try_from(self.writers.len()).unwrap_or(u16::MAX);
+        let slot = u32::try_from(self.writers.len()).unwrap_or(u32::MAX);
         let make = |s: &Source| TextWriter::new(s.analyzer.clone(), s.with_positions);
         let writers: Vec<TextWriter> = self.sources.iter().map(make).collect();
         let mut refs = self.refs.to_vec();

@@ -92,6 +92,9 @@ impl Source {
         loop {
             if let Ok((vchannel, position, rows)) = self.found.try_recv() {
                 channel.delete_found(vchannel, position, rows);
+            } else if channel.is_full() {
+                // A filter delete that found its rows makes room, and wakes this operator.
+                break;
             } else if left == 0 {
                 self.again.activate();
                 break;

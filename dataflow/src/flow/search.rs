@@ -32,31 +32,35 @@ const GATED_CHECK: usize = 64;
 const SHORT_WORK_MAX: usize = 1 << 20;
 /// Short tasks run by one schedule; the others go to the pool, so that ingest waits 100 µs at most.
 const SHORT_TASKS_MAX: usize = 2;
-/// What looking at one row's scalars costs, in components of a vector.
+/// What a text or a narrow vector costs at least, in components of a vector.
 const ROW_WORK: usize = 64;
-/// What fetching a row that was found by its key costs.
-const KEY_WORK: usize = 4 * 1024;
+/// What fetching a row that was found costs, with all that may be asked of it.
+const FETCH_WORK: usize = 16 * 1024;
+/// Most keys that are looked up by the worker itself; of more, the pool looks at all rows.
+const KEYS_HERE_MAX: usize = 10_000;
 
-/// How much a task has to do, in vector components.
+/// How much a task has to do, in vector components; everything when that depends on the data: a
+/// filter may be slow on every row, and rows may be wide.
 fn work(ask: &Ask, shards: &[ReadShard]) -> usize {
-    if shards.iter().all(|shard| shard.found.is_some()) {
-        let found = shards.iter().flat_map(|shard| &shard.found).map(Vec::len).sum::<usize>();
-        return found.saturating_mul(KEY_WORK);
-    }
-    let rows: usize = shards.iter().map(|shard| shard.view.rows()).sum();
-    let (vectors, filtered) = match ask {
-        Ask::Search(request) => {
+    match ask {
+        Ask::Search(request) if request.filter.is_none() && request.text.is_none() => {
             let dim = request.dim as usize;
             let vectors = match &request.queries {
                 QueryVectors::Float(values) => values.len(),
                 other => other.count(dim, dim).max(1).saturating_mul(dim.max(ROW_WORK)),
             };
-            (vectors, request.filter.is_some())
+            let rows: usize = shards.iter().map(|shard| shard.view.rows()).sum();
+            let hits = (vectors / dim.max(1)).saturating_mul(request.topk as usize);
+            let fetched = if request.output.is_empty() { 0 } else { FETCH_WORK };
+            rows.saturating_mul(vectors).saturating_add(hits.saturating_mul(fetched))
         }
-        Ask::Query(_) | Ask::Aggregate(_) | Ask::Statistics(_) => (0, true),
-        Ask::Count(request) => (0, request.filter.is_some()),
-    };
-    rows.saturating_mul(vectors + if filtered { ROW_WORK } else { 0 })
+        Ask::Query(request) if request.filter.is_none() => {
+            let found = |shard: &ReadShard| shard.found.as_ref().map(Vec::len);
+            let found = shards.iter().map(found).sum::<Option<usize>>();
+            found.map_or(usize::MAX, |rows| rows.saturating_mul(FETCH_WORK))
+        }
+        _ => usize::MAX,
+    }
 }
 
 pub(super) fn build(
@@ -145,6 +149,11 @@ fn route(
 /// Collects the parts of a read, and answers its caller with the last one.
 fn merge(part: Part, open: &mut HashMap<u64, Vec<Found>>, shared: &Shared) {
     let Part { id, targets, as_of, found, .. } = part;
+    // A caller that gave up, or that another part's fault answered, waits for nothing.
+    if !shared.is_waited_for(id) {
+        open.remove(&id);
+        return;
+    }
     let answer = match found {
         Err(fault) => Err(fault),
         Ok(found) => {
@@ -157,7 +166,6 @@ fn merge(part: Part, open: &mut HashMap<u64, Vec<Found>>, shared: &Shared) {
         }
     };
     open.remove(&id);
-    // A caller that gave up, or that another part's fault answered, waits for nothing.
     if let Some(caller) = shared.take_caller(id) {
         let answer = answer.and_then(|parts| join(&caller.ask, as_of, parts));
         let _ = caller.reply.send(answer);
@@ -169,6 +177,15 @@ enum Gate {
     Open(Vec<ReadShard>),
     Closed,
     Failed(Fault),
+}
+
+/// What the maintained counts say of a read.
+enum Counts {
+    Known(u64),
+    /// They have not sealed the time yet, and are about to.
+    NotYet,
+    /// They do not reach the time: the rows must be counted.
+    Unknown,
 }
 
 /// The operator that holds gated tasks and runs open ones on the pool.
@@ -198,7 +215,11 @@ impl Exec {
     fn start_ready(&mut self) {
         if self.gated.len() > GATED_CHECK {
             let shared = Arc::clone(&self.setup.shared);
-            self.gated.retain(|(_, task)| shared.is_waited_for(task.id));
+            let gone = self.gated.extract_if(.., |(_, task)| !shared.is_waited_for(task.id));
+            // Other workers may have answered their parts, which wait for this one.
+            for (capability, task) in gone.collect::<Vec<_>>() {
+                self.finish(capability, &task, Err(nobody_waits()));
+            }
         }
         self.short_left = SHORT_TASKS_MAX;
         let mut i = 0;
@@ -209,17 +230,21 @@ impl Exec {
                 i += 1;
                 continue;
             }
-            if let (Gate::Open(shards), Ask::Count(count)) = (&gate, &*task.ask)
+            if let (Gate::Open(_), Ask::Count(count)) = (&gate, &*task.ask)
                 && count.filter.is_none()
             {
-                match self.counted(task, count, shards) {
-                    Some(found) => {
+                match self.counted(task, count) {
+                    Counts::Known(rows) => {
                         let (capability, task) = self.gated.swap_remove(i);
-                        self.finish(capability, &task, found);
+                        self.finish(capability, &task, Ok(Found::Count(CountPart { rows })));
+                        continue;
                     }
-                    None => i += 1,
+                    Counts::NotYet => {
+                        i += 1;
+                        continue;
+                    }
+                    Counts::Unknown => {}
                 }
-                continue;
             }
             let (capability, task) = self.gated.swap_remove(i);
             match gate {
@@ -232,8 +257,8 @@ impl Exec {
     }
 
     fn gate(&self, task: &Task) -> Gate {
-        let mut shards = Vec::with_capacity(task.shards.len());
         let needed = task.as_of.max(task.ask.target().known_at);
+        // All of them are asked before any key is looked up: a closed gate is asked again and again.
         for (vchannel, at) in task.vchannels() {
             let Some(Some(channel)) = self.local.channels.get(at) else {
                 return Gate::Failed(Fault::internal(format!("channel {at} is not served here")));
@@ -245,13 +270,18 @@ impl Exec {
             if channel.vclosed(vchannel) < needed {
                 return Gate::Closed;
             }
+        }
+        let keys = match &*task.ask {
+            Ask::Query(query) => query.keys.as_ref().filter(|keys| keys.len() <= KEYS_HERE_MAX),
+            _ => None,
+        };
+        let mut shards = Vec::with_capacity(task.shards.len());
+        for (vchannel, at) in task.vchannels() {
+            let Some(Some(channel)) = self.local.channels.get(at) else { continue };
+            let channel = channel.borrow();
             let Some(shard) = channel.read(vchannel) else {
                 let text = format!("collection not found[collection={}]", vchannel.collection);
                 return Gate::Failed(Fault::new(Code::CollectionNotFound, text));
-            };
-            let keys = match &*task.ask {
-                Ask::Query(query) => query.keys.as_ref(),
-                _ => None,
             };
             let found = keys.and_then(|keys| channel.find_keys(vchannel, keys, task.as_of));
             shards.push(ReadShard { found, ..shard });
@@ -259,13 +289,8 @@ impl Exec {
         Gate::Open(shards)
     }
 
-    /// The count from the maintained counts; `None` when they have not sealed the time yet.
-    fn counted(
-        &self,
-        task: &Task,
-        request: &CountRequest,
-        shards: &[ReadShard],
-    ) -> Option<Result<Found, Fault>> {
+    /// The count from the maintained counts.
+    fn counted(&self, task: &Task, request: &CountRequest) -> Counts {
         let target = &request.target;
         let mut channels: Vec<usize> = task.vchannels().map(|(_, at)| at).collect();
         // Two shards on one channel share its counts.
@@ -273,25 +298,25 @@ impl Exec {
         channels.dedup();
         let mut rows = 0;
         for at in channels {
+            let channel = self.local.channels.get(at).and_then(Option::as_ref);
+            // The counts of a channel wait for the slowest of its shards; this read need not.
+            if channel.is_some_and(|channel| channel.borrow().closed() < task.as_of) {
+                return Counts::Unknown;
+            }
             let mut traces = self.local.counts.borrow_mut();
-            let Some(Some(trace)) = traces.get_mut(at) else {
-                return Some(Err(Fault::internal(format!("channel {at} is not served here"))));
-            };
+            let Some(Some(trace)) = traces.get_mut(at) else { return Counts::Unknown };
             match trace.rows(target.collection, &target.partitions, task.as_of) {
                 Counted::Rows(counted) => rows += counted,
-                Counted::TooOld => {
-                    return Some(read::count(request, shards, task.as_of).map(Found::Count));
-                }
+                Counted::TooOld => return Counts::Unknown,
                 Counted::NotYet => {
                     if let Some(again) = &*self.local.search.borrow() {
                         again.activate();
                     }
-                    return None;
+                    return Counts::NotYet;
                 }
             }
         }
-        let rows = u64::try_from(rows).unwrap_or(0);
-        Some(Ok(Found::Count(CountPart { rows })))
+        Counts::Known(u64::try_from(rows).unwrap_or(0))
     }
 
     /// Starts a task: on the pool, or here when handing it over would cost more than doing it.
@@ -307,9 +332,13 @@ impl Exec {
             (&self.setup.pool, self.setup.threads, Some(self.wake.clone()))
         };
         let sender = self.done_sender.clone();
-        let (ask, as_of) = (Arc::clone(&task.ask), task.as_of);
+        let (ask, as_of, id) = (Arc::clone(&task.ask), task.as_of, task.id);
+        let shared = Arc::clone(&self.setup.shared);
         pool.spawn(
-            move || answer(&ask, &shards, as_of, threads),
+            move || match shared.is_waited_for(id) {
+                true => answer(&ask, &shards, as_of, threads),
+                false => Err(nobody_waits()),
+            },
             move |found| {
                 // The worker is gone when this fails, and with it the caller.
                 let _ = sender.send((run, part(&task, found)));
@@ -339,17 +368,44 @@ fn part(task: &Task, found: Result<Found, Fault>) -> Part {
     Part { id, origin, targets, as_of, found }
 }
 
+/// Why a task ends whose caller is gone; nobody reads it.
+fn nobody_waits() -> Fault {
+    Fault::internal("nobody waits for the answer")
+}
+
 fn answer(
     ask: &Ask,
     shards: &[ReadShard],
     as_of: Timestamp,
     threads: usize,
 ) -> Result<Found, Fault> {
-    match ask {
+    let found = match ask {
         Ask::Search(request) => read::search(request, shards, as_of, threads).map(Found::Search),
         Ask::Query(request) => read::query(request, shards, as_of).map(Found::Query),
         Ask::Count(request) => read::count(request, shards, as_of).map(Found::Count),
         Ask::Aggregate(request) => read::aggregate(request, shards, as_of).map(Found::Aggregate),
         Ask::Statistics(request) => read::statistics(request, shards, as_of).map(Found::Statistics),
+    };
+    // Asked after the rows were looked at, because they may be released meanwhile.
+    match shards.iter().map(|shard| shard.view.since()).max() {
+        Some(since) if as_of < since => Err(Fault::invalid(format!(
+            "timestamp {as_of} is too old: the oldest readable timestamp of the collection is {since}"
+        ))),
+        _ => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_nobody_waits_for_is_not_kept() {
+        let shared = Shared::new(&[], Box::new(|_, _| ()));
+        let part = |found| Part { id: 7, origin: 0, targets: 2, as_of: Timestamp(1), found };
+        let mut open = HashMap::new();
+        merge(part(Err(nobody_waits())), &mut open, &shared);
+        merge(part(Ok(Found::Count(CountPart { rows: 1 }))), &mut open, &shared);
+        assert!(open.is_empty());
     }
 }

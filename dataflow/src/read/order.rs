@@ -6,6 +6,7 @@ use millstream_catalog::model::Fault;
 use millstream_segment::{ColumnSlice, Selection};
 
 use super::gather::Place;
+use super::query::First;
 use crate::api::OrderBy;
 use crate::part::null_order;
 
@@ -45,17 +46,13 @@ pub(super) fn first_rows(
     most: usize,
 ) -> Result<Vec<Place>, Fault> {
     let order = Order::new(selection, order, pk)?;
-    let mut entries = Vec::with_capacity(usize::try_from(selection.count()).unwrap_or(0));
+    let mut first = First::new(most, selection.count());
     for (at, chunk) in (0u32..).zip(&selection.chunks) {
-        chunk.for_each(|row| entries.push(order.entry((at, row as u32))));
+        chunk.for_each(|row| {
+            first.offer(order.entry((at, row as u32)), |a, b| order.compare(a, b));
+        });
     }
-    if most < entries.len() {
-        if most > 0 {
-            entries.select_nth_unstable_by(most - 1, |a, b| order.compare(a, b));
-        }
-        entries.truncate(most);
-    }
-    entries.sort_unstable_by(|a, b| order.compare(a, b));
+    let entries = first.sorted(|a, b| order.compare(a, b));
     Ok(entries.into_iter().map(|e| e.place).collect())
 }
 

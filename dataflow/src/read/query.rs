@@ -1,10 +1,12 @@
 //! Queries: the rows that a filter keeps or that keys name, in their order.
 
+use std::cmp::Ordering;
+
 use hashbrown::HashSet;
 use millstream_catalog::model::{Fault, Timestamp};
 use millstream_segment::{ColumnSlice, Selection};
 
-use super::gather::{self, Place, gather};
+use super::gather::{self, Budget, Place, gather};
 use super::{ReadShard, column_of, fetch, filter, order, plan_of, selected};
 use crate::api::{CountRequest, KeyList, OrderBy, QueryRequest};
 use crate::part::{CountPart, QueryPart};
@@ -33,6 +35,7 @@ pub(crate) fn query(
     let plan = plan_of(request.filter.as_ref())?;
     let most = request.limit.map(|limit| limit.saturating_add(request.offset));
     let mut parts = Vec::with_capacity(shards.len());
+    let mut budget = Budget::of_answer();
     for shard in shards {
         let partitions = &request.target.partitions;
         let mut selection = match &shard.found {
@@ -49,8 +52,11 @@ pub(crate) fn query(
             [] => first_by_key(&selection, most),
             _ => order::first_rows(&selection, &request.order, shard.view.pk(), most)?,
         };
-        let (pks, columns) = fetch(&selection, &places, shard.view.pk(), &request.output)?;
-        let column = |by: &OrderBy| gather(&selection, &places, column_of(&selection, by.field)?);
+        let (pks, columns) =
+            fetch(&selection, &places, shard.view.pk(), &request.output, &mut budget)?;
+        let column = |by: &OrderBy| {
+            gather(&selection, &places, column_of(&selection, by.field)?, &mut budget)
+        };
         let order = request.order.iter().map(column).collect::<Result<_, Fault>>()?;
         parts.push(QueryPart { pks: Some(pks), order, columns });
     }
@@ -98,15 +104,77 @@ fn keep(selection: &mut Selection, pk: usize, is_kept: impl Fn(&ColumnSlice<'_>,
 
 /// The first `most` rows by key.
 fn first_by_key(selection: &Selection, most: usize) -> Vec<Place> {
-    let mut rows = Vec::with_capacity(usize::try_from(selection.count()).unwrap_or(0));
-    selection.for_each_key(|number, key| rows.push((key, number)));
-    if most < rows.len() {
-        if most > 0 {
-            rows.select_nth_unstable(most - 1);
-        }
-        rows.truncate(most);
-    }
-    rows.sort_unstable();
+    let mut first = First::new(most, selection.count());
+    selection.for_each_key(|number, key| first.offer((key, number), Ord::cmp));
+    let rows = first.sorted(Ord::cmp);
     let numbers: Vec<u32> = rows.into_iter().map(|(_, number)| number).collect();
     gather::places(selection, &numbers)
+}
+
+/// The first so many of what is offered, in memory for about twice as many.
+pub(super) struct First<T> {
+    most: usize,
+    kept: Vec<T>,
+    /// Where `kept` is cut back to `most`.
+    full: usize,
+    /// Whether `kept` was cut: its last is then at `most - 1`, until more comes.
+    is_cut: bool,
+}
+
+impl<T> First<T> {
+    /// Nothing yet, out of `count` that may come.
+    pub(super) fn new(most: usize, count: u64) -> First<T> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let full = most.saturating_mul(2).max(1024);
+        First { most, kept: Vec::with_capacity(full.min(count)), full, is_cut: false }
+    }
+
+    pub(super) fn offer(&mut self, new: T, order: impl Fn(&T, &T) -> Ordering) {
+        let beyond = |last: &T| order(&new, last).is_gt();
+        if self.most == 0 || self.is_cut && beyond(&self.kept[self.most - 1]) {
+            return;
+        }
+        if self.kept.len() >= self.full {
+            self.cut(&order);
+        }
+        self.kept.push(new);
+    }
+
+    /// Leaves the first `most`, the last of them at the end.
+    fn cut(&mut self, order: impl Fn(&T, &T) -> Ordering) {
+        if self.most < self.kept.len() {
+            self.kept.select_nth_unstable_by(self.most - 1, order);
+            self.kept.truncate(self.most);
+            self.is_cut = true;
+        }
+    }
+
+    pub(super) fn sorted(mut self, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+        self.cut(&order);
+        self.kept.sort_unstable_by(order);
+        self.kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_are_those_of_a_sorted_list(
+            numbers in prop::collection::vec(0u32..5_000, 0..5_000),
+            most in 0usize..6_000,
+        ) {
+            let mut first = First::new(most, numbers.len() as u64);
+            numbers.iter().for_each(|number| first.offer(*number, Ord::cmp));
+            prop_assert!(first.kept.len() <= (2 * most).max(1024));
+            let mut sorted = numbers;
+            sorted.sort_unstable();
+            sorted.truncate(most);
+            prop_assert_eq!(first.sorted(Ord::cmp), sorted);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use millstream_index::{
 use millstream_segment::{ChunkRef, ColumnSlice, Selection};
 use rayon::prelude::*;
 
-use super::gather::{self, gather};
+use super::gather::{self, Budget, gather};
 use super::group::Groups;
 use super::{ReadShard, column_of, fetch, plan_of, selected, text};
 use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest};
@@ -35,6 +35,8 @@ pub(crate) fn search(
 ) -> Result<SearchPart, Fault> {
     let plan = plan_of(request.filter.as_ref())?;
     let mut parts = Vec::with_capacity(shards.len());
+    let mut budget = Budget::of_answer();
+    let mut most_hits = 0;
     for shard in shards {
         let mut selection = selected(shard, as_of, &request.target.partitions, plan.as_ref())?;
         shard.view.keep_newest(&mut selection);
@@ -43,7 +45,13 @@ pub(crate) fn search(
             QueryVectors::Text(_) => text::search(request, shard, &selection)?,
             _ => vectors(request, &selection, threads)?,
         };
-        parts.push(part(request, &selection, pk, hits)?);
+        most_hits += hits.iter().map(Vec::len).sum::<usize>();
+        parts.push(part(request, &selection, pk, hits, &mut budget)?);
+        if most_hits > SPLIT_HITS_MAX {
+            // Many hits of many shards are cut as they come.
+            parts = vec![SearchPart::merge(parts, request)];
+            (most_hits, budget) = (0, Budget::of_answer());
+        }
     }
     Ok(SearchPart::merge(parts, request))
 }
@@ -54,14 +62,15 @@ fn part(
     selection: &Selection,
     pk: usize,
     hits: Vec<Vec<Hit>>,
+    budget: &mut Budget,
 ) -> Result<SearchPart, Fault> {
     let counts = hits.iter().map(|hits| hits.len() as u32).collect();
     let scores = hits.iter().flatten().map(|h| h.score).collect();
     let numbers: Vec<u32> = hits.iter().flatten().map(|h| h.row).collect();
     let places = gather::places(selection, &numbers);
-    let (pks, columns) = fetch(selection, &places, pk, &request.output)?;
+    let (pks, columns) = fetch(selection, &places, pk, &request.output, budget)?;
     let by = request.group.as_ref();
-    let group = |by: &GroupBy| gather(selection, &places, column_of(selection, by.field)?);
+    let group = |by: &GroupBy| gather(selection, &places, column_of(selection, by.field)?, budget);
     let groups = by.map(group).transpose()?;
     Ok(SearchPart { hits: counts, pks: Some(pks), scores, groups, columns })
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use hashbrown::{HashMap, HashSet};
 use millstream_catalog::model::{Fault, FieldId, Timestamp};
-use millstream_index::Hit;
+use millstream_index::{Hit, Range};
 use millstream_segment::Selection;
 use millstream_text::{Bm25, Query, Scorer, Statistics, TextHit, TextView, Top};
 
 use super::ReadShard;
 use super::group::Groups;
 use super::search::{check_hits, range_of};
-use crate::api::{Bounds, QueryVectors, SearchRequest, TextStatistics};
+use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest, TextStatistics};
 use crate::part::StatisticsPart;
 
 /// The index of the texts of one field in one partition of a shard.
@@ -19,7 +20,7 @@ pub(crate) struct TextRef {
     /// The field that is searched or matched: for BM25 the output of the function.
     pub(crate) field: FieldId,
     /// Slot of the partition.
-    pub(crate) slot: u16,
+    pub(crate) slot: u32,
     /// The index; its row numbers are those of the partition.
     pub(crate) view: Arc<TextView>,
 }
@@ -63,7 +64,7 @@ fn from_api(sums: &TextStatistics) -> Statistics {
 }
 
 /// The rows of a partition that a selection keeps, as bits by their number in the partition.
-fn partition_mask(selection: &Selection, slot: u16) -> Vec<u64> {
+fn partition_mask(selection: &Selection, slot: u32) -> Vec<u64> {
     let mut mask: Vec<u64> = Vec::new();
     for chunk in selection.chunks.iter().filter(|c| c.slot == slot) {
         let first = chunk.chunk.first_row() as usize;
@@ -100,6 +101,7 @@ pub(super) fn search(
     // What is not among the best of all may be among those of a group, or within bounds.
     let all = request.group.is_some() || request.bounds != Bounds::default();
     let k = if all { rows } else { (request.topk as usize).min(rows) };
+    let cut = if all { Some(Cut::new(request, selection)?) } else { None };
     let indexes: Vec<_> = shard.texts.iter().filter(|t| t.field == request.field).collect();
     let masks: Vec<Vec<u64>> = indexes.iter().map(|t| partition_mask(selection, t.slot)).collect();
     let mut hits = Vec::with_capacity(texts.len());
@@ -115,47 +117,59 @@ pub(super) fn search(
             let base = chunk.base - chunk.chunk.first_row();
             index.view.snapshot().search(&scorer, mask, base, &mut top, &tie);
         }
-        let found = top.finish(&tie).into_iter();
-        hits.push(found.map(|TextHit { score, row }| Hit { score, row }).collect());
-    }
-    if all {
-        cut(request, selection, &mut hits)?;
+        let found = top.finish(&tie).into_iter().map(|TextHit { score, row }| Hit { score, row });
+        // One query's matches at a time: they may be all rows.
+        hits.push(match &cut {
+            Some(cut) => cut.kept(at, found),
+            None => found.collect(),
+        });
     }
     Ok(hits)
 }
 
 /// Keeps the hits within bounds, and of groups the best.
-fn cut(request: &SearchRequest, selection: &Selection, hits: &mut [Vec<Hit>]) -> Result<(), Fault> {
-    let range = range_of(request.metric, &request.bounds);
-    let within = |hit: &Hit| {
-        range.radius.is_none_or(|radius| hit.score > radius)
-            && range.range_filter.is_none_or(|best| hit.score <= best)
-            && range.after.is_none_or(|after| hit.score < after)
-    };
-    let topk = request.topk as usize;
-    let Some(by) = &request.group else {
-        for hits in hits.iter_mut() {
-            hits.retain(within);
-            hits.truncate(topk);
-        }
-        return Ok(());
-    };
-    let groups = Groups::new(selection, by)?;
-    for (query, hits) in hits.iter_mut().enumerate() {
-        let mut counts: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
-        let chosen = groups.chosen.get(query);
-        hits.retain(|hit| {
+struct Cut<'s> {
+    range: Range,
+    topk: usize,
+    /// The groups, and how many hits of each are wanted.
+    groups: Option<(Groups<'s>, u32)>,
+    /// The groups to keep for each query, when they are chosen already.
+    chosen: Vec<HashSet<u64>>,
+}
+
+impl<'s> Cut<'s> {
+    fn new(request: &'s SearchRequest, selection: &'s Selection) -> Result<Cut<'s>, Fault> {
+        let of = |by: &'s GroupBy| Ok::<_, Fault>((Groups::new(selection, by)?, by.size));
+        let groups = request.group.as_ref().map(of).transpose()?;
+        let chosen = groups.iter().flat_map(|(groups, _)| &groups.chosen);
+        let chosen = chosen.map(|groups| groups.iter().copied().collect()).collect();
+        let range = range_of(request.metric, &request.bounds);
+        Ok(Cut { range, topk: request.topk as usize, groups, chosen })
+    }
+
+    fn is_within(&self, hit: &Hit) -> bool {
+        self.range.radius.is_none_or(|radius| hit.score > radius)
+            && self.range.range_filter.is_none_or(|best| hit.score <= best)
+            && self.range.after.is_none_or(|after| hit.score < after)
+    }
+
+    /// What is kept of the hits of a query, best first.
+    fn kept(&self, query: usize, hits: impl Iterator<Item = Hit>) -> Vec<Hit> {
+        let hits = hits.filter(|hit| self.is_within(hit));
+        let Some((groups, size)) = &self.groups else { return hits.take(self.topk).collect() };
+        let mut counts: HashMap<u64, u32> = HashMap::new();
+        let kept = hits.filter(|hit| {
             let group = groups.of(hit.row);
-            let wanted = match chosen {
+            let wanted = match self.chosen.get(query) {
                 Some(chosen) => chosen.contains(&group),
-                None => counts.len() < topk || counts.contains_key(&group),
+                None => counts.len() < self.topk || counts.contains_key(&group),
             };
-            let kept = wanted && within(hit) && counts.get(&group).copied().unwrap_or(0) < by.size;
+            let kept = wanted && counts.get(&group).copied().unwrap_or(0) < *size;
             if kept {
                 *counts.entry(group).or_default() += 1;
             }
             kept
         });
+        kept.collect()
     }
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Which rows have the terms of a query, or have them as a phrase: answers for filters.
 
+use std::ops::Range;
+
 use crate::block::{Block, Postings, RANGE_ROWS};
 use crate::index::TextSnapshot;
 use crate::query::{Query, QueryTerm};
@@ -157,9 +159,28 @@ impl Phrase {
         // Some token is moved the least, so its moves are all that need to be tried; without slop
         // all tokens are moved alike, and one will do.
         let tried = if self.slop == 0 { &self.tokens[..1] } else { &self.tokens[..] };
+        let moves: usize = tried.iter().map(|&(term, _)| positions[term].len()).sum();
+        // There are no more different moves than these, however often a long phrase and a long row
+        // repeat a word.
+        let all = self.moves(positions);
+        if moves as u64 > all.end.abs_diff(all.start) {
+            return all.into_iter().any(|least| self.fits_from(positions, least));
+        }
         tried.iter().any(|&(term, wanted)| {
             positions[term].iter().any(|&p| self.fits_from(positions, i64::from(p) - wanted))
         })
+    }
+
+    /// All moves that bring some token to some place of its term lie in here.
+    fn moves(&self, positions: &[Vec<u32>]) -> Range<i64> {
+        let (mut from, mut to) = (i64::MAX, i64::MIN);
+        for &(term, wanted) in &self.tokens {
+            if let (Some(&first), Some(&last)) = (positions[term].first(), positions[term].last()) {
+                from = from.min(i64::from(first) - wanted);
+                to = to.max(i64::from(last) - wanted + 1);
+            }
+        }
+        from..to.max(from)
     }
 
     /// Whether every token has a place of its own, moved by `least..=least + slop`.

@@ -161,7 +161,7 @@ impl ShardWriter {
     /// must be copied first.
     fn append_all(
         &mut self,
-        slot: u16,
+        slot: u32,
         eff: Timestamp,
         (batch, origins): (&Batch<'_>, &Origins),
         changed: &mut Vec<Applied>,
@@ -227,7 +227,7 @@ impl ShardWriter {
 
     fn append(
         &mut self,
-        slot: u16,
+        slot: u32,
         eff: Timestamp,
         inputs: &[ColumnInput<'_>],
         rows: usize,
@@ -266,7 +266,7 @@ impl ShardWriter {
     }
 
     /// Enters new rows into the pk index, and into the list of duplicates where they are some.
-    fn index_rows(&mut self, slot: u16, first: u32, keys: Keys<'_>) {
+    fn index_rows(&mut self, slot: u32, first: u32, keys: Keys<'_>) {
         let (partitions, pk) = (&self.partitions, self.pk);
         let (index, groups, duplicates) = (&mut self.index, &mut self.groups, &mut self.duplicates);
         for i in 0..keys.len() {

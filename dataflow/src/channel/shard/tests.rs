@@ -48,7 +48,7 @@ fn record(kind: Kind, partition: i64, columns: &[(FieldId, &[i64])]) -> Record {
 }
 
 /// Partition slot, pk, count, note and grade of all rows visible at a time, by pk.
-fn rows(shard: &Shard, at: u64) -> Vec<(u16, i64, i64, Option<i64>, i64)> {
+fn rows(shard: &Shard, at: u64) -> Vec<(u32, i64, i64, Option<i64>, i64)> {
     let selection = shard.view.select(Timestamp(at), &[]);
     let mut rows = Vec::new();
     for chunk in &selection.chunks {

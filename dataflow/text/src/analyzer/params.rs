@@ -1,7 +1,7 @@
 //! Reads `analyzer_params`: a built-in `type`, or a `tokenizer` with a list of `filter`.
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use fancy_regex::Regex;
+use fancy_regex::RegexBuilder;
 use frostem::{Algorithm, Stemmer};
 use hashbrown::HashSet;
 use millstream_catalog::model::Fault;
@@ -200,12 +200,17 @@ fn stemmer(params: &Object) -> Result<Filter, Fault> {
     Ok(Filter::Stemmer(Stemmer::new(algorithm)))
 }
 
+/// Most steps back of a regular expression on one token: a pattern that needs more, on a token of
+/// a text that some client sends, does not match it.
+const BACKTRACKS_MAX: usize = 10_000;
+
 fn regex(params: &Object) -> Result<Filter, Fault> {
     known_keys(params, &["type", "expr"], "regex")?;
     let Some(expr) = params.get("expr").and_then(Value::as_str) else {
         return Err(fault(format_args!("regex expr should be a string")));
     };
-    let regex = Regex::new(expr).map_err(|e| fault(format_args!("regex expr {expr}: {e}")))?;
+    let regex = RegexBuilder::new(expr).backtrack_limit(BACKTRACKS_MAX).build();
+    let regex = regex.map_err(|e| fault(format_args!("regex expr {expr}: {e}")))?;
     Ok(Filter::Regex(Box::new(regex)))
 }
 

@@ -1,6 +1,7 @@
 //! Matches and phrases against looking at every text; growth against readers.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -176,4 +177,17 @@ fn readers_see_whole_batches_while_the_writer_goes_on() {
             );
         }
     });
+}
+
+#[test]
+fn a_long_phrase_on_a_long_text_of_the_same_words_ends_soon() {
+    let text = format!("{}b", "a ".repeat(20_000));
+    let mut writer = TextWriter::new(analyzer(), true);
+    writer.append([text.as_str()]);
+    // The last word is never where the others want it.
+    let query = Query::new(&analyzer(), &format!("b {}", "a ".repeat(1_000)));
+    let (mut bits, begun) = ([0], Instant::now());
+    writer.view().snapshot().set_phrases(&query, 5, (0, 1), &mut bits);
+    assert_eq!(bits, [0]);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -449,13 +449,13 @@ fn json_becomes_cells_and_a_missing_dynamic_field_empty_objects() {
     )
     .unwrap();
     let cells = text_values(&column);
-    assert_eq!(cell::json_text(cells[0]), b"{\"a\": 1}");
+    assert_eq!(json_text(cells[0]), b"{\"a\": 1}");
     let list = FieldData { is_dynamic: true, ..scalars("", Data::JsonData(texts(&["[]", "{}"]))) };
     assert!(one(doc.clone(), list).unwrap_err().message.contains("is not a JSON object"));
     let schema = schema_of(vec![field(100, "id", DataType::Int64), doc]);
     let key = scalars("id", Data::LongData(LongArray { data: vec![1, 2] }));
     let batch = batch_from_wire(&schema, Write::Insert, 2, vec![key]).unwrap();
-    assert!(text_values(&batch.columns[1]).iter().all(|c| cell::json_text(c) == b"{}"));
+    assert!(text_values(&batch.columns[1]).iter().all(|c| json_text(c) == b"{}"));
 }
 
 proptest! {
