@@ -22,6 +22,9 @@ pub struct NewCollection {
     pub schema: Arc<CollectionSchema>,
     /// Number of shards, 1 or more; the catalog places them on physical channels.
     pub shards: u16,
+    /// Number of partitions, 1 or more, of a collection with a partition key: they are made with
+    /// it. Any other collection begins with its default partition, and this does not count.
+    pub partitions: u16,
     /// Default consistency level.
     pub consistency: ConsistencyLevel,
     /// Properties.
@@ -108,12 +111,14 @@ pub trait Catalog: Send + Sync {
     /// Replaces properties by key; `drop` removes keys.
     async fn database_alter(&self, name: &str, set: Props, drop: Vec<String>) -> Result<(), Fault>;
 
-    /// Decides to create a collection with its `_default` partition, placing its shards.
+    /// Decides to create a collection with its `_default` partition, placing its shards. With a
+    /// partition key it has the partitions `_default_0`, `_default_1`, ... instead, for good.
     /// An equal one that exists is `Same`; a different one is an error.
     async fn collection_create(&self, id: RequestId, new: NewCollection) -> Result<Created, Fault>;
     /// Decides to drop a collection; unreadable at once. Missing: `None`.
     async fn collection_drop(&self, database: &str, name: &str) -> Result<Option<Intent>, Fault>;
-    /// Decides to drop a partition; unreadable at once. Missing: `None`. `_default` is refused.
+    /// Decides to drop a partition; unreadable at once. Missing: `None`. `_default` is refused, and
+    /// every one under a partition key.
     async fn partition_drop(
         &self,
         collection: CollectionId,
@@ -142,7 +147,8 @@ pub trait Catalog: Send + Sync {
     /// dropping.
     async fn collection_all(&self) -> Result<Vec<Arc<Collection>>, Fault>;
 
-    /// Creates a partition. Existing: returns it. Too many: an error that names the limit.
+    /// Creates a partition. Existing: returns it. Too many: an error that names the limit. Refused
+    /// under a partition key.
     async fn partition_create(
         &self,
         collection: CollectionId,
@@ -159,7 +165,8 @@ pub trait Catalog: Send + Sync {
     /// Drops an index by name. Missing: harmless.
     async fn index_drop(&self, collection: CollectionId, name: &str) -> Result<(), Fault>;
 
-    /// Sets the load state of partitions; an empty list means all of the collection.
+    /// Sets the load state of partitions; an empty list means all of the collection. Single ones
+    /// are refused under a partition key.
     async fn load_set(
         &self,
         collection: CollectionId,

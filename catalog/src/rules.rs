@@ -62,6 +62,32 @@ pub(crate) fn check_shards(shards: u16, channels: u16) -> Result<(), Fault> {
     }
 }
 
+/// The names of the partitions that a collection begins with.
+pub(crate) fn first_partitions(new: &NewCollection, max: usize) -> Result<Vec<String>, Fault> {
+    let default = limits::DEFAULT_PARTITION;
+    if new.schema.partition_key().is_none() {
+        return Ok(vec![default.to_owned()]);
+    }
+    match usize::from(new.partitions) {
+        0 => Err(Fault::plain(
+            "the specified partitions should be greater than 0 if partition key is used",
+        )),
+        n if n > max => Err(Fault::invalid(format!(
+            "partition number ({n}) exceeds max configuration ({max}), collection: {}",
+            new.name
+        ))),
+        n => Ok((0..n).map(|at| format!("{default}_{at}")).collect()),
+    }
+}
+
+/// Refuses to do something to one partition when the values of rows choose them.
+pub(crate) fn check_free_partitions(schema: &CollectionSchema, what: &str) -> Result<(), Fault> {
+    match schema.partition_key() {
+        None => Ok(()),
+        Some(_) => Err(Fault::plain(format!("disable {what} if partition key mode is used"))),
+    }
+}
+
 /// The channels of `shards` shards when `placed` were placed before: the next ones, in a ring.
 pub(crate) fn place(placed: i64, shards: u16, channels: u16) -> Vec<ChannelId> {
     let ring = i64::from(channels);
@@ -74,9 +100,12 @@ pub(crate) fn place(placed: i64, shards: u16, channels: u16) -> Vec<ChannelId> {
 }
 
 /// Whether a request asks for a collection that is there: the same schema apart from ids and
-/// version, as many shards, the same consistency level. Properties do not count.
+/// version, as many shards, as many partitions under a partition key, the same consistency level.
+/// Properties do not count.
 pub(crate) fn same_collection(there: &Collection, new: &NewCollection) -> bool {
+    let by_key = there.schema.partition_key().is_some();
     there.channels.len() == usize::from(new.shards)
+        && (!by_key || there.partitions.len() == usize::from(new.partitions))
         && there.consistency == new.consistency
         && same_schema(&there.schema, &new.schema)
 }

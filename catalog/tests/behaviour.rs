@@ -10,6 +10,8 @@
 mod ddl;
 #[path = "behaviour/home.rs"]
 mod home;
+#[path = "behaviour/keys.rs"]
+mod keys;
 #[path = "behaviour/life.rs"]
 mod life;
 #[path = "behaviour/objects.rs"]
@@ -81,6 +83,12 @@ behaviours! {
         loading_a_partition_that_is_missing_is_refused,
         strange_names_are_only_names,
     }
+    keys {
+        a_collection_with_a_partition_key_is_made_with_its_partitions,
+        the_partitions_of_a_partition_key_cannot_be_changed,
+        the_number_of_partitions_of_a_partition_key_is_part_of_the_definition,
+        four_thousand_partitions_are_made_in_one_change,
+    }
     life {
         everything_is_there_after_a_restart,
         another_number_of_channels_is_refused,
@@ -138,6 +146,7 @@ fn new_collection(database: &str, name: &str) -> NewCollection {
         name: name.to_owned(),
         schema: Arc::new(schema),
         shards: 2,
+        partitions: 0,
         consistency: ConsistencyLevel::Bounded,
         properties: vec![("ttl".to_owned(), "5".to_owned())],
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::model::{Fault, Timestamp, VChannel};
+use millstream_catalog::model::{Fault, PartitionId, Timestamp, VChannel};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
@@ -39,6 +39,15 @@ impl Ask {
             Ask::Query(query) => &query.target,
             Ask::Count(count) => &count.target,
             Ask::Aggregate(aggregate) => &aggregate.target,
+        }
+    }
+
+    /// The partitions whose rows are looked at; all when empty.
+    pub(crate) fn partitions(&self) -> &[PartitionId] {
+        match self {
+            // Statistics are of the whole collection.
+            Ask::Statistics(_) => &[],
+            other => &other.target().partitions,
         }
     }
 }

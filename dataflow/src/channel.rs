@@ -28,7 +28,7 @@ use millstream_segment::{Applied, Position, RowRef};
 use shard::Shard;
 
 use crate::read::ReadShard;
-use crate::records::{ALL_PARTITIONS, DdlRecord};
+use crate::records::{ALL_PARTITIONS, DdlRecord, PARTITIONS};
 
 /// How long the rows of a dropped partition stay readable at past times, in milliseconds.
 const RETENTION_MS: u64 = 600_000;
@@ -53,7 +53,8 @@ pub(crate) struct Find {
     pub(crate) position: Position,
     pub(crate) eff: Timestamp,
     pub(crate) shard: ReadShard,
-    pub(crate) partition: Option<PartitionId>,
+    /// Only in these partitions; in all when empty.
+    pub(crate) partitions: Vec<PartitionId>,
     pub(crate) plan: Bytes,
 }
 
@@ -290,10 +291,9 @@ impl Channel {
                 self.ddl(vchannel, eff, &record)?;
             } else if let Some(plan) = record.blob().filter(|_| record.kind() == Kind::Delete) {
                 shard.finding = true;
-                let partition =
-                    Some(record.partition()).filter(|&partition| partition != ALL_PARTITIONS);
+                let partitions = partitions_of(&record);
                 let shard = shard.read();
-                let find = Find { vchannel, position, eff, shard, partition, plan };
+                let find = Find { vchannel, position, eff, shard, partitions, plan };
                 self.effects.push(Effect::Find(find));
             } else {
                 let at = |e| format!("request {request}, collection {}: {e}", vchannel.collection);
@@ -359,6 +359,15 @@ impl Channel {
             eff,
             rows,
         }));
+    }
+}
+
+/// The partitions that a delete by filter is about; none when it is about all of them.
+fn partitions_of(record: &Record) -> Vec<PartitionId> {
+    match (record.partition(), record.column(PARTITIONS)) {
+        (ALL_PARTITIONS, None) => Vec::new(),
+        (ALL_PARTITIONS, Some(column)) => column.data.i64s().map(PartitionId).collect(),
+        (one, _) => vec![one],
     }
 }
 

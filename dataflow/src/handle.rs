@@ -288,6 +288,11 @@ impl Dataflow {
         self.0.shared.rows()
     }
 
+    /// Rows that reads and deletes by filter looked at so far, rows that were not visible included.
+    pub fn rows_scanned(&self) -> u64 {
+        self.0.shared.scanned()
+    }
+
     /// Bytes that were read from the log and not applied yet.
     pub fn backlog_bytes(&self, channel: ChannelId) -> usize {
         self.0.inboxes.get(usize::from(channel.0)).map_or(0, |inbox| inbox.bytes())

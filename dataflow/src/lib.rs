@@ -16,6 +16,7 @@
 //! means which collection, is the gateway's.
 
 pub mod api;
+pub mod partition;
 pub mod records;
 pub mod shard;
 

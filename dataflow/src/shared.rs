@@ -43,6 +43,7 @@ pub(crate) struct Shared {
     outcomes: Mutex<HashMap<RequestId, Outcome>>,
     broken: Mutex<HashMap<ChannelId, Fault>>,
     rows: AtomicI64,
+    scanned: AtomicU64,
     pub(crate) on_checkpoint: OnCheckpoint,
 }
 
@@ -57,6 +58,7 @@ impl Shared {
             outcomes: Mutex::default(),
             broken: Mutex::default(),
             rows: AtomicI64::new(0),
+            scanned: AtomicU64::new(0),
             on_checkpoint,
         }
     }
@@ -181,6 +183,15 @@ impl Shared {
 
     pub(crate) fn add_rows(&self, rows: i64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_scanned(&self, rows: usize) {
+        self.scanned.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Rows that reads and filter deletes looked at so far.
+    pub(crate) fn scanned(&self) -> u64 {
+        self.scanned.load(Ordering::Relaxed)
     }
 
     /// Live rows of all shards of this process.

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use millstream_catalog::model::ChannelId;
 use serde::Deserialize;
@@ -67,6 +67,8 @@ async fn measure(gateway: &Gateway) -> Result<(), millstream_catalog::model::Fau
     let waiting = queues.ddl.waiting() + queues.dml.waiting() + queues.dql.waiting();
     gateway.telemetry.waiting.set(waiting as f64);
     gauge!("milvus_querynode_entity_num", "node_id" => "1").set(gateway.dataflow.rows() as f64);
+    counter!("millstream_rows_scanned_total", "node_id" => "1")
+        .absolute(gateway.dataflow.rows_scanned());
     let now = gateway.now().await?;
     gauge!("milvus_rootcoord_timestamp", "node_id" => "1").set(now.physical_ms() as f64);
     for channel in (0..gateway.catalog.channels()).map(ChannelId) {

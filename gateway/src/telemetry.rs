@@ -190,6 +190,7 @@ fn describe() {
     describe_gauge!("milvus_num_node", "Processes by role.");
     describe_gauge!("milvus_rootcoord_collection_num", "Collections.");
     describe_gauge!("milvus_querynode_entity_num", "Rows by collection.");
+    describe_counter!("millstream_rows_scanned_total", "Rows that reads looked at.");
     describe_gauge!("millstream_gateway_waiting_requests", "Requests that wait in a queue.");
     describe_gauge!("millstream_frontier_lag_ms", "How far each channel is behind, in ms.");
     describe_gauge!("millstream_log_waiting_bytes", "Bytes that wait to be written.");

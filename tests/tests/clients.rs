@@ -8,13 +8,14 @@ use millstream_tests::process::{Process, setting};
 use millstream_tests::site::{Site, Variant};
 
 /// Scripts that every version of pymilvus runs, in this order, on one server.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     "quickstart.py",
     "hello_orm.py",
     "keys_and_types.py",
     "vector_types.py",
     "arrays_and_nulls.py",
     "searches.py",
+    "tenants.py",
 ];
 /// A script that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(240);

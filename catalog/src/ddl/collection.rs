@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::rows::{self, CollectionBody, PartitionBody};
 use super::{Change, database, intent};
 use crate::catalog::{Created, Intent, IntentOp, NewCollection};
-use crate::model::{
-    Code, Collection, CollectionId, CollectionState, Fault, LoadState, RequestId, limits,
-};
+use crate::model::{Code, Collection, CollectionId, CollectionState, Fault, LoadState, RequestId};
 use crate::rules::{self, Limits};
 use crate::store::{At, Counter, Row, RowState, Table, Txn};
 
@@ -73,6 +71,7 @@ pub(super) async fn create(
         }
         return again(&mut *change.txn, id, At::Now).await;
     }
+    let partitions = rules::first_partitions(&new, limits.partitions)?;
     if change.txn.count(Table::Collections, None).await? >= limits.collections as u64 {
         let text = format!(
             "failed to create collection: exceeded the limit number of \
@@ -89,15 +88,17 @@ pub(super) async fn create(
         created: change.at,
         load_all: false,
     };
-    let (id, schema, partition) = (change.id().await?, change.id().await?, change.id().await?);
+    let (id, schema) = (change.id().await?, change.id().await?);
+    let first = change.ids(partitions.len()).await?;
     let state = RowState::Creating;
     let row = change.add(Table::Collections, (id, owner.id), &new.name, state, &body).await?;
     let version = new.schema.version.to_string();
     let state = RowState::Current;
     change.add(Table::Schemas, (schema, id), &version, state, &*new.schema).await?;
-    let body = PartitionBody { created: change.at, load: LoadState::NotLoaded };
-    let name = limits::DEFAULT_PARTITION;
-    change.add(Table::Partitions, (partition, id), name, state, &body).await?;
+    let body = rows::to_json(&PartitionBody { created: change.at, load: LoadState::NotLoaded })?;
+    let row_of = |(at, name)| change.row((at, id), name, state, body.clone());
+    let partitions: Vec<Row> = (first..).zip(partitions).map(row_of).collect();
+    change.txn.add(Table::Partitions, &partitions).await?;
     change.txn.request_add(request, CollectionId(id), change.at).await?;
     let made = rows::collection(&mut *change.txn, row, At::Now).await?;
     Ok(Created::Intent(intent::add(change, id, IntentOp::CollectionCreate(made)).await?))

@@ -15,6 +15,8 @@ pub(super) async fn create(
 ) -> Result<Partition, Fault> {
     rules::check_name("partition", name)?;
     let owner = collection::row(&mut *change.txn, collection).await?;
+    let schema = rows::schema(&mut *change.txn, owner.id).await?;
+    rules::check_free_partitions(&schema, "create partition")?;
     if let Some(there) = change.txn.find(Table::Partitions, owner.id, name, At::Now).await? {
         return rows::partition(there);
     }
@@ -45,6 +47,8 @@ pub(super) async fn drop(
         return Err(Fault::plain("default partition cannot be deleted"));
     }
     let owner = collection::row(&mut *change.txn, collection).await?;
+    let schema = rows::schema(&mut *change.txn, owner.id).await?;
+    rules::check_free_partitions(&schema, "drop partition")?;
     let found = change.txn.find(Table::Partitions, owner.id, name, At::Now).await?;
     let Some(row) = found else { return Ok(None) };
     let body: PartitionBody = from_json("partition", row.id, &row.body)?;
@@ -66,6 +70,11 @@ pub(super) async fn load_set(
     state: LoadState,
 ) -> Result<(), Fault> {
     let mut owner = collection::row(&mut *change.txn, collection).await?;
+    if !partitions.is_empty() {
+        let schema = rows::schema(&mut *change.txn, owner.id).await?;
+        let what = if state == LoadState::Loaded { "load" } else { "release" };
+        rules::check_free_partitions(&schema, &format!("{what} partitions"))?;
+    }
     let all = change.txn.list(Table::Partitions, &[owner.id], At::Now).await?;
     if let Some(id) = partitions.iter().find(|id| !all.iter().any(|row| row.id == id.0)) {
         return Err(Fault::partition_not_found(id));

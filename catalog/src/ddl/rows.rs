@@ -121,6 +121,14 @@ pub(crate) async fn collections(
     Ok(all)
 }
 
+/// The current schema of a collection.
+pub(crate) async fn schema(txn: &mut dyn Txn, collection: i64) -> Result<CollectionSchema, Fault> {
+    let row = txn.list(Table::Schemas, &[collection], At::Now).await?.pop();
+    let row =
+        row.ok_or_else(|| Fault::internal(format!("collection {collection} has no schema")))?;
+    from_json("schema", row.id, &row.body)
+}
+
 /// One collection of one row.
 pub(crate) async fn collection(
     txn: &mut dyn Txn,
@@ -145,7 +153,13 @@ fn by_owner(rows: Vec<Row>) -> HashMap<i64, Vec<Row>> {
 impl Change {
     /// A new id.
     pub(super) async fn id(&mut self) -> Result<i64, Fault> {
-        self.txn.count_up(Counter::Object, 1).await
+        self.ids(1).await
+    }
+
+    /// The first of `count` new ids, which follow each other.
+    pub(super) async fn ids(&mut self, count: usize) -> Result<i64, Fault> {
+        let count = i64::try_from(count).map_err(|_| Fault::internal("too many ids"))?;
+        self.txn.count_up(Counter::Object, count).await
     }
 
     /// Adds the first version of a thing.
@@ -157,11 +171,20 @@ impl Change {
         state: RowState,
         body: &(impl Serialize + Sync),
     ) -> Result<Row, Fault> {
-        let name = name.to_owned();
-        let body = to_json(body)?;
-        let row = Row { id, owner, name, state, body, from: self.at, to: Timestamp::MAX };
+        let row = self.row((id, owner), name.to_owned(), state, to_json(body)?);
         self.txn.add(table, std::slice::from_ref(&row)).await?;
         Ok(row)
+    }
+
+    /// The first version of a thing.
+    pub(super) fn row(
+        &self,
+        (id, owner): (i64, i64),
+        name: String,
+        state: RowState,
+        body: String,
+    ) -> Row {
+        Row { id, owner, name, state, body, from: self.at, to: Timestamp::MAX }
     }
 
     /// Ends a version and adds the next one. Every change of anything that belongs to a

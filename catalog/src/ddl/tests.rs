@@ -197,9 +197,20 @@ fn new_collection(name: &str) -> NewCollection {
         name: name.to_owned(),
         schema: Arc::new(schema),
         shards: 2,
+        partitions: 0,
         consistency: ConsistencyLevel::Strong,
         properties: Vec::new(),
     }
+}
+
+/// A collection whose rows are spread over three partitions by a key.
+fn keyed_collection(name: &str) -> NewCollection {
+    let mut new = new_collection(name);
+    let mut schema = (*new.schema).clone();
+    let key = FieldSchema::new(FieldId(101), "tenant", DataType::Int64);
+    schema.fields.push(FieldSchema { is_partition_key: true, ..key });
+    new.schema = Arc::new(schema);
+    NewCollection { partitions: 3, ..new }
 }
 
 fn new_index(name: &str) -> NewIndex {
@@ -207,7 +218,7 @@ fn new_index(name: &str) -> NewIndex {
 }
 
 /// Every kind of change, each possible after those before it.
-const CHANGES: usize = 14;
+const CHANGES: usize = 15;
 
 async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
     let c = || catalog.collection_get("default", "c");
@@ -230,7 +241,8 @@ async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
         8 => catalog.partition_drop(c().await?.id, "p").await.map(|_| ()),
         10 => catalog.index_create(c().await?.id, new_index("i")).await.map(|_| ()),
         11 => catalog.index_drop(c().await?.id, "i").await,
-        _ => catalog.collection_drop("default", "c").await.map(|_| ()),
+        12 => catalog.collection_drop("default", "c").await.map(|_| ()),
+        _ => catalog.collection_create(RequestId(2), keyed_collection("k")).await.map(|_| ()),
     }
 }
 

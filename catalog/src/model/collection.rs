@@ -130,7 +130,8 @@ pub struct Collection {
     pub consistency: ConsistencyLevel,
     /// Properties.
     pub properties: Props,
-    /// Partitions in order of creation, `_default` first.
+    /// Partitions in order of creation, `_default` first. Under a partition key they are made with
+    /// the collection and stay: a row's place in this list follows from its key.
     pub partitions: Vec<Partition>,
     /// Indexes in order of creation.
     pub indexes: Vec<IndexDef>,

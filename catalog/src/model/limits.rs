@@ -39,8 +39,11 @@ pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 pub const RESPONSE_BYTES_MAX: usize = 256 << 20;
 /// Id of the first user field of a schema.
 pub const FIRST_FIELD_ID: i64 = 100;
-/// Name of the partition that every collection has.
+/// Name of the partition that every collection without a partition key has; with one it begins the
+/// names of all partitions.
 pub const DEFAULT_PARTITION: &str = "_default";
+/// Partitions of a collection with a partition key that does not say how many.
+pub const KEY_PARTITIONS: u16 = 16;
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";
 /// Name of the hidden JSON field that holds dynamic keys.

@@ -320,6 +320,11 @@ impl CollectionSchema {
         self.fields.iter().find(|f| f.id == id)
     }
 
+    /// The field whose values choose the partitions of rows, if one does.
+    pub fn partition_key(&self) -> Option<&FieldSchema> {
+        self.fields.iter().find(|f| f.is_partition_key)
+    }
+
     /// The hidden field of dynamic keys.
     pub fn dynamic_field(&self) -> Option<&FieldSchema> {
         self.fields.iter().find(|f| f.is_dynamic)

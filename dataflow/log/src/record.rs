@@ -1,4 +1,4 @@
-//! `Record`: one column batch for one shard and partition, as bytes.
+//! `Record`: one column batch for one shard, as bytes.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -290,7 +290,7 @@ impl Record {
         self.column_at(index, count)
     }
 
-    /// The payload of a ddl record or of a delete by plan.
+    /// The payload of a ddl record or of a delete by plan, or the partitions of rows.
     pub fn blob(&self) -> Option<Bytes> {
         let count = usize::from(le::u16_at(&self.bytes, 34));
         let section = (0..count).map(|index| self.section(index)).find(|s| s.encoding == BLOB)?;

@@ -36,7 +36,7 @@ pub use column::ColumnSlice;
 pub use input::{Batch, ColumnInput, Input};
 pub use pk::{Key, Keys};
 pub use rows::Chunk;
-pub use shard::{Appended, Applied, Ends, Origins, Scope, ShardWriter, WriteError};
+pub use shard::{Appended, Applied, Ends, Origins, Run, Scope, ShardWriter, WriteError};
 pub use spec::{ColumnSpec, NormFn, SpecError};
 pub use view::{ChunkRef, Selection, ShardView};
 

@@ -38,6 +38,15 @@ pub struct Ends<'a> {
     pub keys: Option<Keys<'a>>,
 }
 
+/// Rows of a batch, one behind the other, that go to one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The partition.
+    pub partition: PartitionId,
+    /// How many rows.
+    pub rows: u32,
+}
+
 /// A change of the number of rows of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -53,6 +62,14 @@ pub enum WriteError {
     /// A column is missing or has another form than the schema says.
     #[error("field {0} is missing from the record or does not have the form of the schema")]
     Column(FieldId),
+    /// The runs of a batch are not as long as the batch.
+    #[error("the partitions of {actual} rows are given, of {rows}")]
+    Runs {
+        /// Rows of the batch.
+        rows: usize,
+        /// Rows of its runs.
+        actual: usize,
+    },
     /// A row of an update has no older row, and lacks a field that must have a value.
     #[error("row {row} has no older row and no value of field {field}")]
     Incomplete {
@@ -319,18 +336,25 @@ impl ShardWriter {
 
     /// Writes the delete times of rows that left the index.
     fn finish_ended(&mut self, eff: Timestamp, mut ended: Vec<RowRef>, changed: &mut Vec<Applied>) {
-        for row in ended.drain(..) {
-            let partition = &mut self.partitions[row.slot as usize];
-            partition.live -= 1;
-            if let Some((chunk, offset)) = partition.locate(row.row) {
-                chunk.end(offset, eff);
-            }
-            if !self.groups.is_empty() {
-                self.groups.remove(&row);
-            }
-            self.recent.note(eff, row);
-            note(changed, partition.id, -1);
+        if self.partitions.len() > 1 {
+            ended.sort_unstable();
         }
+        for rows in ended.chunk_by(|a, b| a.slot == b.slot) {
+            let partition = &mut self.partitions[rows[0].slot as usize];
+            for &row in rows {
+                if let Some((chunk, offset)) = partition.locate(row.row) {
+                    chunk.end(offset, eff);
+                }
+                if !self.groups.is_empty() {
+                    self.groups.remove(&row);
+                }
+                self.recent.note(eff, row);
+            }
+            let count = rows.len() as i64;
+            partition.live -= count;
+            note(changed, partition.id, -count);
+        }
+        ended.clear();
         self.ended = ended;
     }
 }

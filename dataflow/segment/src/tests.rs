@@ -1,6 +1,7 @@
 //! What a shard promises, in small cases; the property tests are beside.
 
 mod model;
+mod runs;
 mod support;
 mod types;
 

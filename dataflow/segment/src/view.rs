@@ -22,6 +22,11 @@ pub(crate) struct PartitionView {
     pub(crate) dropped_at: AtomicU64,
 }
 
+/// Whether a partition is one of some; of all when there are none.
+fn is_wanted(partition: &PartitionView, partitions: &[PartitionId]) -> bool {
+    partitions.is_empty() || partitions.contains(&partition.id)
+}
+
 /// The readers' end of a shard.
 pub struct ShardView {
     pub(crate) specs: Arc<[ColumnSpec]>,
@@ -71,10 +76,11 @@ impl ShardView {
         self.pk
     }
 
-    /// Rows in memory, visible or not: what a scan of everything looks at.
-    pub fn rows(&self) -> usize {
+    /// Rows of `partitions` (all when empty) in memory, visible or not: what a scan of them sees.
+    pub fn rows(&self, partitions: &[PartitionId]) -> usize {
+        let wanted = |p: &&Arc<PartitionView>| is_wanted(p, partitions);
         let of = |p: &Arc<PartitionView>| p.chunks.load().iter().map(|c| c.rows()).sum::<usize>();
-        self.partitions.load().iter().map(of).sum()
+        self.partitions.load().iter().filter(wanted).map(of).sum()
     }
 
     /// Selects all rows that are visible at `as_of` in `partitions` (all when empty).
@@ -84,8 +90,9 @@ impl ShardView {
         let mut chunks = Vec::new();
         let mut base = 0u32;
         for (slot, partition) in (0u32..).zip(self.partitions.load().iter()) {
-            let wanted = partitions.is_empty() || partitions.contains(&partition.id);
-            if !wanted || partition.dropped_at.load(Ordering::Acquire) <= as_of.0 {
+            if !is_wanted(partition, partitions)
+                || partition.dropped_at.load(Ordering::Acquire) <= as_of.0
+            {
                 continue;
             }
             for chunk in partition.chunks.load().iter() {
@@ -119,8 +126,9 @@ impl ShardView {
         for of_slot in rows.chunk_by(|a, b| a.slot == b.slot) {
             let slot = of_slot[0].slot;
             let Some(partition) = views.get(slot as usize) else { continue };
-            let wanted = partitions.is_empty() || partitions.contains(&partition.id);
-            if !wanted || partition.dropped_at.load(Ordering::Acquire) <= as_of.0 {
+            if !is_wanted(partition, partitions)
+                || partition.dropped_at.load(Ordering::Acquire) <= as_of.0
+            {
                 continue;
             }
             let all = partition.chunks.load();

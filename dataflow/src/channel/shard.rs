@@ -10,7 +10,7 @@ use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{CollectionSchema, Fault, FieldId, PartitionId, Timestamp};
 use millstream_log::{Column, ColumnData, Kind, Record};
 use millstream_segment::{
-    Applied, Batch, ColumnInput, ColumnSpec, Ends, Input, Key, Keys, NormFn, Origins, Scope,
+    Applied, Batch, ColumnInput, ColumnSpec, Ends, Input, Key, Keys, NormFn, Origins, Run, Scope,
     ShardView, ShardWriter, WriteError,
 };
 
@@ -18,7 +18,7 @@ use self::dynamic::Dynamic;
 use super::Waiting;
 use super::texts::Texts;
 use crate::read::ReadShard;
-use crate::records::{ALL_PARTITIONS, OLD_KEYS};
+use crate::records::{ALL_PARTITIONS, OLD_KEYS, decode_runs};
 
 /// An update that can be applied.
 struct Update<'r> {
@@ -26,6 +26,7 @@ struct Update<'r> {
     columns: Vec<Column>,
     origins: Origins,
     dynamic: Dynamic,
+    runs: Vec<Run>,
 }
 
 /// The state of a shard: its rows, the indexes of their texts, and the units that wait for it.
@@ -93,10 +94,10 @@ impl Shard {
         let batch = Batch { rows, columns: &inputs };
         let mut changed = Vec::new();
         let appended = match record.kind() {
-            Kind::Insert => self.writer.insert(partition, eff, &batch, &mut changed),
+            Kind::Insert => self.writer.insert_runs(&runs(record)?, eff, &batch, &mut changed),
             Kind::Upsert => {
                 let ends = self.ends(partition, &batch);
-                self.writer.upsert(partition, eff, &ends, &batch, &mut changed)
+                self.writer.upsert_runs(&runs(record)?, eff, &ends, &batch, &mut changed)
             }
             Kind::Delete => {
                 let pk = self.schema.primary().and_then(|pk| batch.column(pk.id));
@@ -111,7 +112,9 @@ impl Shard {
             // A growing segment has no end yet: sealing writes it out, and nothing is written out.
             Kind::Seal | Kind::Ddl | Kind::Update => return Ok(changed),
         };
-        self.texts.append(&self.writer, appended.map_err(|e| e.to_string())?);
+        for rows in appended.map_err(|e| e.to_string())? {
+            self.texts.append(&self.writer, rows);
+        }
         Ok(changed)
     }
 
@@ -125,6 +128,7 @@ impl Shard {
     ) -> Result<(Result<u64, Fault>, Vec<Applied>), String> {
         let mut changed = Vec::new();
         let mut updates: Vec<Update<'_>> = Vec::with_capacity(records.len());
+        let key = self.schema.partition_key().map(|key| key.id);
         for record in records {
             if !self.applies(record)? {
                 continue;
@@ -140,20 +144,27 @@ impl Shard {
                 }
                 Err(other) => return Err(other.to_string()),
             };
+            let stays = key.is_some_and(|key| batch.column(key).is_none());
+            let runs = match stays {
+                true => self.writer.runs_of(&origins, batch.rows, record.partition()),
+                false => runs(record)?,
+            };
             match dynamic::merge(&self.writer, self.dynamic, &batch, &origins) {
-                Ok(dynamic) => updates.push(Update { record, columns, origins, dynamic }),
+                Ok(dynamic) => updates.push(Update { record, columns, origins, dynamic, runs }),
                 Err(fault) => return Ok((Err(fault), changed)),
             }
         }
         let mut rows = 0;
-        for Update { record, columns, origins, dynamic } in &updates {
+        for Update { record, columns, origins, dynamic, runs } in &updates {
             let mut inputs = inputs(columns);
             dynamic.put(&mut inputs);
             let batch = Batch { rows: record.rows() as usize, columns: &inputs };
             let ends = self.ends(record.partition(), &batch);
             let made = (&batch, origins);
-            let appended = self.writer.update(record.partition(), eff, &ends, made, &mut changed);
-            self.texts.append(&self.writer, appended.map_err(|e| e.to_string())?);
+            let appended = self.writer.update_runs(runs, eff, &ends, made, &mut changed);
+            for rows in appended.map_err(|e| e.to_string())? {
+                self.texts.append(&self.writer, rows);
+            }
             rows += u64::from(record.rows());
         }
         Ok((Ok(rows), changed))
@@ -161,7 +172,7 @@ impl Shard {
 
     /// The rows that a batch of new rows ends.
     fn ends<'a>(&self, partition: PartitionId, batch: &Batch<'a>) -> Ends<'a> {
-        let by_key = self.schema.fields.iter().any(|field| field.is_partition_key);
+        let by_key = self.schema.partition_key().is_some();
         let scope = if by_key { Scope::All } else { Scope::Partition(partition) };
         let keys = batch.column(OLD_KEYS).map(|old| Keys::new(old.values, batch.rows));
         Ends { scope, keys }
@@ -180,6 +191,17 @@ impl Shard {
             "fieldSchema({field}) has no corresponding fieldData pass in, \
              and there is no row of primary key {key} to take it from"
         ))
+    }
+}
+
+/// Which rows of a record go to which partition.
+fn runs(record: &Record) -> Result<Vec<Run>, String> {
+    match record.blob() {
+        None => Ok(vec![Run { partition: record.partition(), rows: record.rows() }]),
+        Some(blob) => {
+            let run = |(partition, rows)| Run { partition, rows };
+            Ok(decode_runs(&blob)?.into_iter().map(run).collect())
+        }
     }
 }
 

@@ -124,6 +124,7 @@ impl Source {
     fn start_find(&self, find: Find) {
         let (sender, wake) = (self.found_sender.clone(), self.wake.clone());
         let (vchannel, position) = (find.vchannel, find.position);
+        self.setup.shared.add_scanned(find.shard.view.rows(&find.partitions));
         self.setup.pool.spawn(
             move || find_rows(&find),
             move |rows| {

@@ -39,9 +39,19 @@ const FETCH_WORK: usize = 16 * 1024;
 /// Most keys that are looked up by the worker itself; of more, the pool looks at all rows.
 const KEYS_HERE_MAX: usize = 10_000;
 
-/// How much a task has to do, in vector components; everything when that depends on the data: a
-/// filter may be slow on every row, and rows may be wide.
-fn work(ask: &Ask, shards: &[ReadShard]) -> usize {
+/// How many rows a task looks at.
+fn looked_at(ask: &Ask, shards: &[ReadShard]) -> usize {
+    let partitions = ask.partitions();
+    let rows = |shard: &ReadShard| match &shard.found {
+        Some(found) => found.len(),
+        None => shard.view.rows(partitions),
+    };
+    shards.iter().map(rows).sum()
+}
+
+/// How much a task that looks at `rows` rows has to do, in vector components; everything when that
+/// depends on the data: a filter may be slow on every row, and rows may be wide.
+fn work(ask: &Ask, rows: usize, shards: &[ReadShard]) -> usize {
     match ask {
         Ask::Search(request) if request.filter.is_none() && request.text.is_none() => {
             let dim = request.dim as usize;
@@ -49,15 +59,13 @@ fn work(ask: &Ask, shards: &[ReadShard]) -> usize {
                 QueryVectors::Float(values) => values.len(),
                 other => other.count(dim, dim).max(1).saturating_mul(dim.max(ROW_WORK)),
             };
-            let rows: usize = shards.iter().map(|shard| shard.view.rows()).sum();
             let hits = (vectors / dim.max(1)).saturating_mul(request.topk as usize);
             let fetched = if request.output.is_empty() { 0 } else { FETCH_WORK };
             rows.saturating_mul(vectors).saturating_add(hits.saturating_mul(fetched))
         }
         Ask::Query(request) if request.filter.is_none() => {
-            let found = |shard: &ReadShard| shard.found.as_ref().map(Vec::len);
-            let found = shards.iter().map(found).sum::<Option<usize>>();
-            found.map_or(usize::MAX, |rows| rows.saturating_mul(FETCH_WORK))
+            let found = shards.iter().all(|shard| shard.found.is_some());
+            if found { rows.saturating_mul(FETCH_WORK) } else { usize::MAX }
         }
         _ => usize::MAX,
     }
@@ -324,7 +332,9 @@ impl Exec {
         let run = self.next_run;
         self.next_run += 1;
         self.running.insert(run, capability);
-        let here = self.short_left > 0 && work(&task.ask, &shards) <= SHORT_WORK_MAX;
+        let rows = looked_at(&task.ask, &shards);
+        self.setup.shared.add_scanned(rows);
+        let here = self.short_left > 0 && work(&task.ask, rows, &shards) <= SHORT_WORK_MAX;
         let (pool, threads, wake) = if here {
             self.short_left -= 1;
             (&Pool::Inline, 1, None)

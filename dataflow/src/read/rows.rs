@@ -78,9 +78,8 @@ impl Columns for ChunkColumns<'_> {
 /// The rows that a filter delete ends: those at smaller positions that match.
 pub(crate) fn find_rows(find: &Find) -> Result<Vec<RowRef>, Fault> {
     let plan = Plan::decode(&find.plan)?;
-    let partitions: Vec<_> = find.partition.into_iter().collect();
     let shard: &ReadShard = &find.shard;
-    let selection = selected(shard, find.eff, &partitions, Some(&plan))?;
+    let selection = selected(shard, find.eff, &find.partitions, Some(&plan))?;
     let mut rows = Vec::new();
     for chunk in &selection.chunks {
         let first = chunk.chunk.first_row();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::model::{ChannelId, FieldId, PartitionId, RequestId, Timestamp};
-use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord, OLD_KEYS};
+use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord, OLD_KEYS, PARTITIONS, decode_runs};
 use millstream_expr::Plan;
 use millstream_log::memory::MemoryStore;
 use millstream_log::{Assembler, ColumnData, Kind, Record};
 
 use crate::requests::{
-    CHANNELS, NOTE, PK, PLACES, RANK, RANK_DEFAULT, TOKEN, VECTOR, note, rank, vector,
+    CHANNELS, NOTE, PK, PLACES, RANK, RANK_DEFAULT, TOKEN, VECTOR, note, partition_of, rank, vector,
 };
 
 #[derive(Clone, Debug)]
@@ -45,6 +45,15 @@ fn ints(record: &Record, field: FieldId) -> Vec<i64> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether the collection of a record spreads its rows over partitions by their ranks.
+fn by_key(record: &Record) -> bool {
+    PLACES.iter().any(|place| place.id == record.collection() && place.by_key)
+}
+
+fn repeat((partition, rows): (PartitionId, u32)) -> impl Iterator<Item = i64> {
+    (0..rows).map(move |_| partition.0)
 }
 
 impl Oracle {
@@ -117,12 +126,18 @@ impl Oracle {
                 }
                 let Some(rows) = self.new_rows(record, &ended, at) else { return Some(None) };
                 let count = rows.len() as u64;
-                self.end(record, at, |r| r.partition == partition && ended.contains(&r.pk));
+                let all = by_key(record);
+                let scope = |r: &Row| all || r.partition == partition;
+                self.end(record, at, |r| scope(r) && ended.contains(&r.pk));
                 self.rows.extend(rows);
                 is_update.then_some(Some(count))
             }
             Kind::Delete => {
-                let scope = |r: &Row| all || r.partition == partition;
+                let listed = ints(record, PARTITIONS);
+                let scope = |r: &Row| match listed[..] {
+                    [] => all || r.partition == partition,
+                    _ => listed.contains(&r.partition),
+                };
                 match record.blob() {
                     None => {
                         self.end(record, at, |r| scope(r) && pks.contains(&r.pk));
@@ -160,13 +175,20 @@ impl Oracle {
         (begin, unit): (u64, usize),
     ) -> Option<Vec<Row>> {
         let (collection, shard) = (record.collection().0, record.shard());
-        let partition = record.partition().0;
+        let (partition, by_key) = (record.partition().0, by_key(record));
+        let runs = record.blob().map(|blob| decode_runs(&blob).expect("runs decode"));
+        let spread: Vec<i64> = runs.into_iter().flatten().flat_map(repeat).collect();
         let has = |field: FieldId| record.column(field).is_some();
         let row = |(i, (pk, token)): (usize, (i64, i64))| {
             let older = self.rows.iter().rfind(|r| {
                 let here = r.collection == collection && r.shard == shard;
-                here && r.partition == partition && r.end == u64::MAX && ended.get(i) == Some(&r.pk)
+                let here = here && (by_key || r.partition == partition);
+                here && r.end == u64::MAX && ended.get(i) == Some(&r.pk)
             });
+            let stays = older.filter(|_| by_key && !has(RANK)).map(|o| o.partition);
+            let partition = stays.or(spread.get(i).copied()).unwrap_or(partition);
+            let rank = if has(RANK) { rank(token) } else { older.map_or(RANK_DEFAULT, |o| o.rank) };
+            assert!(!by_key || partition == partition_of(rank), "rank {rank} is in {partition}");
             Some(Row {
                 collection,
                 shard,
@@ -175,7 +197,7 @@ impl Oracle {
                 token,
                 vector: if has(VECTOR) { token } else { older?.vector },
                 note: if has(NOTE) { note(token) } else { older.and_then(|o| o.note.clone()) },
-                rank: if has(RANK) { rank(token) } else { older.map_or(RANK_DEFAULT, |o| o.rank) },
+                rank,
                 begin,
                 end: u64::MAX,
                 unit,

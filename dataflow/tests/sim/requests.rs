@@ -8,7 +8,7 @@ use millstream_catalog::model::{
     ChannelId, CollectionId, CollectionSchema, DataType, DefaultValue, FieldId, FieldSchema,
     PartitionId,
 };
-use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord, OLD_KEYS};
+use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord, OLD_KEYS, PARTITIONS, encode_runs};
 use millstream_dataflow::shard;
 use millstream_log::{Kind, Record, RecordBuilder};
 
@@ -27,15 +27,23 @@ pub(crate) const CHANNELS: u16 = 3;
 pub(crate) struct Place {
     pub(crate) id: CollectionId,
     pub(crate) channels: &'static [ChannelId],
+    /// Whether the ranks of rows choose their partitions.
+    pub(crate) by_key: bool,
 }
 
-/// Two collections that share a channel.
-pub(crate) const PLACES: [Place; 2] = [
-    Place { id: CollectionId(1), channels: &[ChannelId(0), ChannelId(1)] },
-    Place { id: CollectionId(2), channels: &[ChannelId(1)] },
+/// Three collections that share channels.
+pub(crate) const PLACES: [Place; 3] = [
+    Place { id: CollectionId(1), channels: &[ChannelId(0), ChannelId(1)], by_key: false },
+    Place { id: CollectionId(2), channels: &[ChannelId(1)], by_key: false },
+    Place { id: CollectionId(3), channels: &[ChannelId(1), ChannelId(0)], by_key: true },
 ];
 
-pub(crate) fn schema() -> Arc<CollectionSchema> {
+/// The partition of a rank, where ranks choose partitions.
+pub(crate) fn partition_of(rank: i32) -> i64 {
+    1 + i64::from(rank.rem_euclid(3))
+}
+
+pub(crate) fn schema(by_key: bool) -> Arc<CollectionSchema> {
     let field = |id, name, data_type| FieldSchema::new(id, name, data_type);
     Arc::new(CollectionSchema {
         name: "sim".to_owned(),
@@ -48,6 +56,7 @@ pub(crate) fn schema() -> Arc<CollectionSchema> {
             FieldSchema { nullable: true, ..field(NOTE, "note", DataType::VarChar) },
             FieldSchema {
                 default_value: Some(DefaultValue::Int(i64::from(RANK_DEFAULT))),
+                is_partition_key: by_key,
                 ..field(RANK, "rank", DataType::Int32)
             },
         ],
@@ -122,7 +131,7 @@ pub(crate) fn filter(divisor: i64) -> String {
 }
 
 pub(crate) fn plan(text: &str) -> Bytes {
-    millstream_expr::parse(text, &schema())
+    millstream_expr::parse(text, &schema(false))
         .expect("the filters of the simulation parse")
         .encode()
         .into()
@@ -143,18 +152,21 @@ pub(crate) fn records(place: &Place, op: &Op) -> Vec<(ChannelId, Vec<Record>)> {
             | Op::Upsert { partition, rows }
             | Op::Rekey { partition, rows }
             | Op::Update { partition, rows, .. } => {
-                let rows: Vec<_> = rows.iter().copied().filter(|row| mine(row.0)).collect();
+                let mut rows: Vec<_> = rows.iter().copied().filter(|row| mine(row.0)).collect();
                 if rows.is_empty() {
                     continue;
                 }
                 let (kind, given, rekey) = match op {
                     Op::Insert { .. } => (Kind::Insert, [true; 3], false),
                     Op::Update { given, rekey, .. } => (Kind::Update, *given, *rekey),
-                    Op::Rekey { .. } => (Kind::Upsert, [true; 3], true),
-                    _ => (Kind::Upsert, [true; 3], false),
+                    other => (Kind::Upsert, [true; 3], matches!(other, Op::Rekey { .. })),
                 };
-                let mut record = record(kind, Some(*partition), rows.len());
+                let (partition, runs) = spread(place, Some(*partition), &mut rows, given);
+                let mut record = record(kind, partition, rows.len());
                 add_columns(&mut record, &rows, given);
+                if let Some(runs) = runs {
+                    record.blob(&runs);
+                }
                 if rekey {
                     let old = rows.iter().flat_map(|row| old_key(row.0, shards).to_le_bytes());
                     record.fixed(OLD_KEYS, DataType::Int64, 8, &old.collect::<Vec<_>>());
@@ -171,27 +183,60 @@ pub(crate) fn records(place: &Place, op: &Op) -> Vec<(ChannelId, Vec<Record>)> {
                 record.fixed(PK, DataType::Int64, 8, &bytes);
                 record
             }
+            Op::DeleteTokens { partition: Some(one), divisor } if place.by_key => {
+                let mut record = record(Kind::Delete, None, 2);
+                let listed = [*one, one % 3 + 1].map(i64::to_le_bytes).concat();
+                record.fixed(PARTITIONS, DataType::Int64, 8, &listed);
+                record.blob(&plan(&filter(*divisor)));
+                record
+            }
             Op::DeleteTokens { partition, divisor } => {
                 let mut record = record(Kind::Delete, *partition, 0);
                 record.blob(&plan(&filter(*divisor)));
                 record
             }
             Op::PartitionDrop { partition } => {
-                let mut record = record(Kind::Ddl, None, 0);
-                let ddl = DdlRecord::PartitionDrop { partition: PartitionId(*partition) };
-                record.blob(&ddl.encode().expect("a ddl record encodes"));
-                record
+                let partition = PartitionId(*partition);
+                with_ddl(record(Kind::Ddl, None, 0), &DdlRecord::PartitionDrop { partition })
             }
             Op::Create => {
-                let mut record = record(Kind::Ddl, None, 0);
-                let ddl = DdlRecord::CollectionCreate { schema: schema() };
-                record.blob(&ddl.encode().expect("a ddl record encodes"));
-                record
+                let schema = schema(place.by_key);
+                with_ddl(record(Kind::Ddl, None, 0), &DdlRecord::CollectionCreate { schema })
             }
         };
         units.push((channel, vec![record.finish().expect("a record of the simulation is valid")]));
     }
     units
+}
+
+fn with_ddl(mut record: RecordBuilder, ddl: &DdlRecord) -> RecordBuilder {
+    record.blob(&ddl.encode().expect("a ddl record encodes"));
+    record
+}
+
+/// The partition of a record of rows, and how many go where when there are several; the rows are put
+/// in that order.
+fn spread(
+    place: &Place,
+    partition: Option<i64>,
+    rows: &mut [(i64, i64)],
+    given: Given,
+) -> (Option<i64>, Option<Vec<u8>>) {
+    if !place.by_key {
+        return (partition, None);
+    }
+    if !given[2] {
+        return (Some(partition_of(RANK_DEFAULT)), None);
+    }
+    let of = |row: &(i64, i64)| partition_of(rank(row.1));
+    rows.sort_by_key(of);
+    let (first, last) = (of(&rows[0]), of(&rows[rows.len() - 1]));
+    if first == last {
+        return (Some(first), None);
+    }
+    let run = |run: &[(i64, i64)]| (PartitionId(of(&run[0])), run.len() as u32);
+    let runs = encode_runs(rows.chunk_by(|a, b| of(a) == of(b)).map(run));
+    (None, Some(runs))
 }
 
 fn add_columns(record: &mut RecordBuilder, rows: &[(i64, i64)], given: Given) {

@@ -263,6 +263,7 @@ impl World {
                 Op::Update { partition, rows, given, rekey }
             }
             24 => Op::Rekey { partition, rows: new_rows(&mut self.next_token) },
+            _ if PLACES[place].by_key => return,
             _ if self.random.random_bool(0.2) => Op::PartitionDrop { partition },
             _ => return,
         };

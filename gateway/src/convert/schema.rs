@@ -7,7 +7,7 @@ mod tests;
 
 use bytes::Bytes;
 use millstream_catalog::model::limits::{
-    DYNAMIC_FIELD, FIELDS_MAX, FIRST_FIELD_ID, VECTOR_FIELDS_MAX,
+    DYNAMIC_FIELD, FIELDS_MAX, FIRST_FIELD_ID, KEY_PARTITIONS, PARTITIONS_MAX, VECTOR_FIELDS_MAX,
 };
 use millstream_catalog::model::{
     Code, Collection, CollectionSchema, DataType, Fault, FieldId, FieldSchema,
@@ -86,9 +86,7 @@ fn check_unsupported(schema: &wire::CollectionSchema) -> Result<(), Fault> {
         return Err(Fault::invalid("namespaces are not supported yet"));
     }
     for field in &schema.fields {
-        if field.is_partition_key {
-            return refuse("is_partition_key", &field.name);
-        } else if !field.external_field.is_empty() {
+        if !field.external_field.is_empty() {
             return refuse("external_field", &field.name);
         }
     }
@@ -128,6 +126,7 @@ fn check_field_roles(schema: &wire::CollectionSchema) -> Result<(), Fault> {
             format!("only primary field can speficy AutoID with true, field name = {}", field.name);
         return Err(Fault::plain(text));
     }
+    check_partition_key(schema)?;
     let clustering =
         only(schema, |f| f.is_clustering_key, "there are more than one clustering key")?;
     if clustering.is_some_and(|f| f.data_type >= 100) {
@@ -135,6 +134,54 @@ fn check_field_roles(schema: &wire::CollectionSchema) -> Result<(), Fault> {
         return Err(Fault::new(Code::VectorClusteringKey, text));
     }
     primary.map(|_| ()).ok_or_else(|| Fault::plain("primary key is not specified"))
+}
+
+fn check_partition_key(schema: &wire::CollectionSchema) -> Result<(), Fault> {
+    let key = only(schema, |f| f.is_partition_key, "there are more than one partition key")?;
+    let Some(field) = key else { return Ok(()) };
+    let name = &field.name;
+    if field.is_primary_key {
+        return Err(Fault::plain(format!(
+            "the partition key field must not be primary field, field name = {name}"
+        )));
+    }
+    if field.nullable {
+        return Err(Fault::invalid(format!(
+            "partition key field not support nullable, field name = {name}"
+        )));
+    }
+    let (int64, varchar) = (wire::DataType::Int64 as i32, wire::DataType::VarChar as i32);
+    if field.data_type != int64 && field.data_type != varchar {
+        return Err(Fault::plain(format!(
+            "the data type of partition key should be Int64 or VarChar, field name = {name}"
+        )));
+    }
+    Ok(())
+}
+
+/// The number of partitions that a new collection with this schema asks for; 0 without a partition
+/// key.
+pub fn partitions_of(schema: &CollectionSchema, given: i64) -> Result<u16, Fault> {
+    if schema.partition_key().is_none() {
+        return match given {
+            0 => Ok(0),
+            _ => Err(Fault::plain(
+                "num_partitions should only be specified with partition key field enabled",
+            )),
+        };
+    }
+    match (u16::try_from(given), given) {
+        (_, ..0) => Err(Fault::plain(
+            "the specified partitions should be greater than 0 if partition key is used",
+        )),
+        (Ok(0), _) => Ok(KEY_PARTITIONS),
+        (Ok(count), _) if usize::from(count) <= PARTITIONS_MAX => Ok(count),
+        _ => Err(Fault::invalid(format!(
+            "partition number ({given}) exceeds max configuration ({PARTITIONS_MAX}), \
+             collection: {}",
+            schema.name
+        ))),
+    }
 }
 
 /// The field with a role that one field can have.

@@ -4,16 +4,18 @@
 //! shards the rows of each are gathered straight into its record.
 
 mod draw;
+mod keys;
 
 use millstream_catalog::model::{
     ChannelId, Code, Collection, DataType, Fault, FieldId, PartitionId,
 };
-use millstream_dataflow::records::{ALL_PARTITIONS, OLD_KEYS};
+use millstream_dataflow::records::{ALL_PARTITIONS, OLD_KEYS, PARTITIONS, encode_runs};
 use millstream_dataflow::shard;
 use millstream_expr::PkList;
 use millstream_log::{BuildError, Kind, RECORD_BYTES_MAX, Record, RecordBuilder, UNIT_BYTES_MAX};
 
 pub use self::draw::Draw;
+pub use self::keys::{Destination, pruned};
 use crate::convert::columns::{Batch, BatchColumn, BatchValues};
 use crate::convert::var_column::VarColumn;
 
@@ -78,22 +80,22 @@ pub fn key_count(keys: &PkList) -> usize {
     }
 }
 
-/// The records of an insert or upsert into one partition: one for each shard that gets rows, or
-/// several where one would be too long.
+/// The records of an insert, upsert or update: one for each shard that gets rows, or several where
+/// one would be too long.
 pub fn write_rows(
     kind: Kind,
     collection: &Collection,
-    partition: PartitionId,
+    to: &Destination,
     batch: &Batch,
     pks: &PkList,
 ) -> Result<Units, Fault> {
-    write_within(kind, collection, partition, (batch, pks), RECORD_BYTES_MAX)
+    write_within(kind, collection, to, (batch, pks), RECORD_BYTES_MAX)
 }
 
 fn write_within(
     kind: Kind,
     collection: &Collection,
-    partition: PartitionId,
+    to: &Destination,
     (batch, pks): (&Batch, &PkList),
     record_max: usize,
 ) -> Result<Units, Fault> {
@@ -109,7 +111,7 @@ fn write_within(
             ),
         ));
     }
-    let rows_by_shard = scatter(pks, shards);
+    let rows_by_shard = scatter(pks, shards, to);
     let version = collection.schema.version;
     let mut units = Units::new();
     for (vchannel, channel) in collection.vchannels() {
@@ -120,10 +122,17 @@ fn write_within(
         };
         let record = |rows: Rows<'_>| {
             let count = rows.len();
+            let (partition, runs) = match to {
+                Destination::One(partition) => (*partition, None),
+                Destination::Many(places) => runs(collection, places, rows),
+            };
             let builder = RecordBuilder::new(kind, collection.id, partition, shard, version, count);
             let mut builder = builder.reserve(sizes.about(count));
             for column in &batch.columns {
                 add_column(&mut builder, column, rows);
+            }
+            if let Some(runs) = runs {
+                builder.blob(&runs);
             }
             builder.finish().map_err(too_large)
         };
@@ -137,6 +146,23 @@ fn write_within(
     Ok(units)
 }
 
+/// The partition of a record with these rows, which lie partition by partition; with several
+/// partitions, how many rows go to each.
+fn runs(collection: &Collection, places: &[u16], rows: Rows<'_>) -> (PartitionId, Option<Vec<u8>>) {
+    // Rows of several partitions are listed always: they lie in an order of their own.
+    let rows = if let Rows::These(rows) = rows { rows } else { &[] };
+    let place = |row: &u32| places[*row as usize];
+    let partition = |row: &u32| collection.partitions[usize::from(place(row))].id;
+    let of_one = |run: &[u32]| (partition(&run[0]), run.len() as u32);
+    match (rows.first(), rows.last()) {
+        (Some(first), Some(last)) if place(first) == place(last) => (partition(first), None),
+        _ => {
+            let runs = rows.chunk_by(|a, b| place(a) == place(b)).map(of_one);
+            (ALL_PARTITIONS, Some(encode_runs(runs)))
+        }
+    }
+}
+
 /// The records of a delete by primary keys, in one partition or in all of them.
 pub fn delete_keys(
     collection: &Collection,
@@ -147,23 +173,32 @@ pub fn delete_keys(
     let rows =
         u32::try_from(key_count(pks)).map_err(|_| Fault::invalid("too many keys to delete"))?;
     let batch = Batch { rows, columns: vec![key_column(pk, pks)] };
-    let partition = partition.unwrap_or(ALL_PARTITIONS);
-    write_rows(Kind::Delete, collection, partition, &batch, pks)
+    let from = Destination::One(partition.unwrap_or(ALL_PARTITIONS));
+    write_rows(Kind::Delete, collection, &from, &batch, pks)
 }
 
-/// The records of a delete by filter: the plan goes to every shard.
+/// The records of a delete by filter in some partitions, or in all when none are given: the plan
+/// goes to every shard.
 pub fn delete_by_plan(
     collection: &Collection,
-    partition: Option<PartitionId>,
+    partitions: &[PartitionId],
     plan: &[u8],
 ) -> Result<Units, Fault> {
-    let partition = partition.unwrap_or(ALL_PARTITIONS);
+    let (partition, listed) = match partitions {
+        [one] => (*one, &[][..]),
+        some => (ALL_PARTITIONS, some),
+    };
+    let ids: Vec<u8> = listed.iter().flat_map(|id| id.0.to_le_bytes()).collect();
+    let rows = u32::try_from(listed.len()).map_err(|_| Fault::internal("too many partitions"))?;
     let version = collection.schema.version;
     let mut units = Units::with_capacity(collection.channels.len());
     for (vchannel, channel) in collection.vchannels() {
         let shard = vchannel.shard;
         let mut builder =
-            RecordBuilder::new(Kind::Delete, collection.id, partition, shard, version, 0);
+            RecordBuilder::new(Kind::Delete, collection.id, partition, shard, version, rows);
+        if rows > 0 {
+            builder.fixed(PARTITIONS, DataType::Int64, 8, &ids);
+        }
         builder.blob(plan);
         units.push((channel, vec![builder.finish().map_err(too_large)?]));
     }
@@ -184,22 +219,29 @@ fn too_large(error: BuildError) -> Fault {
     }
 }
 
-/// The rows of each shard; nothing to scatter over one shard.
-fn scatter(pks: &PkList, shards: u16) -> Option<Vec<Vec<u32>>> {
-    if shards <= 1 {
-        return None;
-    }
-    let mut rows_by_shard = vec![Vec::new(); usize::from(shards)];
-    match pks {
-        PkList::Int(keys) => {
+/// The rows of each shard, those of one partition behind each other; none when there is one shard
+/// and one partition.
+fn scatter(pks: &PkList, shards: u16, to: &Destination) -> Option<Vec<Vec<u32>>> {
+    let mut rows_by_shard = vec![Vec::new(); usize::from(shards.max(1))];
+    match (pks, to) {
+        (_, Destination::One(_)) if shards <= 1 => return None,
+        (pks, Destination::Many(_)) if shards <= 1 => {
+            rows_by_shard[0].extend((0..).zip(0..key_count(pks)).map(|(row, _)| row));
+        }
+        (PkList::Int(keys), _) => {
             for (row, key) in (0..).zip(keys) {
                 rows_by_shard[usize::from(shard::of_int(*key, shards))].push(row);
             }
         }
-        PkList::Text(keys) => {
+        (PkList::Text(keys), _) => {
             for (row, key) in (0..).zip(keys) {
                 rows_by_shard[usize::from(shard::of_text(key, shards))].push(row);
             }
+        }
+    }
+    if let Destination::Many(places) = to {
+        for rows in &mut rows_by_shard {
+            rows.sort_unstable_by_key(|row| (places[*row as usize], *row));
         }
     }
     Some(rows_by_shard)

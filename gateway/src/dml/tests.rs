@@ -1,8 +1,11 @@
 //! Tests of building records.
 
 use millstream_catalog::model::{
-    CollectionId, CollectionSchema, CollectionState, ConsistencyLevel, DatabaseId, Timestamp,
+    CollectionId, CollectionSchema, CollectionState, ConsistencyLevel, DatabaseId, DefaultValue,
+    FieldSchema, LoadState, Partition, Timestamp,
 };
+use millstream_dataflow::partition;
+use millstream_dataflow::records::decode_runs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use crate::convert::var_column::VarColumn;
 const PK: FieldId = FieldId(100);
 const WORD: FieldId = FieldId(101);
 const VECTOR: FieldId = FieldId(102);
+const NINE: Destination = Destination::One(PartitionId(9));
 
 fn collection(shards: u16) -> Collection {
     let schema = CollectionSchema {
@@ -75,7 +79,7 @@ fn every_row_reaches_exactly_the_shard_of_its_key() {
         let batch = batch(100);
         let pks = pks_of(&batch, PK).unwrap();
         let collection = collection(shards);
-        let units = write_rows(Kind::Insert, &collection, PartitionId(9), &batch, &pks).unwrap();
+        let units = write_rows(Kind::Insert, &collection, &NINE, &batch, &pks).unwrap();
         for (channel, records) in &units {
             let record = &records[0];
             assert_eq!(*channel, collection.channels[usize::from(record.shard())]);
@@ -104,7 +108,7 @@ fn a_delete_by_keys_goes_only_where_the_keys_are() {
 
 #[test]
 fn a_delete_by_filter_goes_to_every_shard() {
-    let units = delete_by_plan(&collection(3), Some(PartitionId(4)), b"plan").unwrap();
+    let units = delete_by_plan(&collection(3), &[PartitionId(4)], b"plan").unwrap();
     assert_eq!(units.len(), 3);
     for (_, records) in units {
         assert_eq!(records[0].blob().unwrap(), "plan");
@@ -122,11 +126,27 @@ fn narrow_integers_keep_their_sign() {
     };
     let batch = Batch { rows: 2, columns: vec![column] };
     let units =
-        write_rows(Kind::Insert, &collection(1), PartitionId(1), &batch, &PkList::Int(vec![0, 1]))
-            .unwrap();
+        write_rows(Kind::Insert, &collection(1), &NINE, &batch, &PkList::Int(vec![0, 1])).unwrap();
     let data = units[0].1[0].column(PK).unwrap().data;
     assert_eq!(data.value(0), (-2_i16).to_le_bytes());
     assert_eq!(data.value(1), 300_i16.to_le_bytes());
+}
+
+#[test]
+fn a_delete_by_filter_says_in_which_partitions_its_rows_are() {
+    let several = [PartitionId(4), PartitionId(6)];
+    for (partitions, header) in [(&several[..], ALL_PARTITIONS), (&[], ALL_PARTITIONS)] {
+        let units = delete_by_plan(&collection(2), partitions, b"plan").unwrap();
+        for (_, records) in units {
+            assert_eq!(
+                (records[0].blob().unwrap().as_ref(), records[0].partition()),
+                (&b"plan"[..], header)
+            );
+            let listed = records[0].column(PARTITIONS);
+            let ids: Vec<i64> = listed.iter().flat_map(|column| column.data.i64s()).collect();
+            assert_eq!(ids, partitions.iter().map(|id| id.0).collect::<Vec<_>>());
+        }
+    }
 }
 
 /// A shard whose rows are all there needs no validity, the others get theirs row by row.
@@ -137,8 +157,7 @@ fn nulls_follow_their_rows_into_the_records() {
     word.validity = Some((0..64).map(|row| u8::from(row % 5 != 0)).collect());
     let pks = pks_of(&batch, PK).unwrap();
     for shards in [1, 3, 16] {
-        let units =
-            write_rows(Kind::Upsert, &collection(shards), PartitionId(9), &batch, &pks).unwrap();
+        let units = write_rows(Kind::Upsert, &collection(shards), &NINE, &batch, &pks).unwrap();
         for record in units.iter().flat_map(|(_, records)| records) {
             let keys = record.column(PK).unwrap().data;
             let wanted: Vec<u8> = keys.i64s().map(|key| u8::from(key % 5 != 0)).collect();
@@ -163,7 +182,8 @@ fn rows_that_do_not_fit_a_record_are_cut_into_several() {
         let collection = collection(shards);
         let write = |most| {
             let rows = (&batch, &pks);
-            write_within(Kind::Update, &collection, PartitionId(9), rows, most).unwrap()
+            let to = Destination::One(PartitionId(9));
+            write_within(Kind::Update, &collection, &to, rows, most).unwrap()
         };
         let (whole, cut) = (write(RECORD_BYTES_MAX), write(4_096));
         assert_eq!(cut.len(), whole.len(), "one list of records for each shard");
@@ -195,8 +215,120 @@ fn a_write_that_no_unit_could_hold_is_refused_before_it_is_made() {
     let word = batch.columns.iter_mut().find(|c| c.field == WORD).unwrap();
     word.values = BatchValues::Var(VarColumn::repeated(text.into(), 100_000));
     let pks = pks_of(&batch, PK).unwrap();
-    let refused = write_rows(Kind::Insert, &collection(2), PartitionId(9), &batch, &pks);
+    let refused =
+        write_rows(Kind::Insert, &collection(2), &Destination::One(PartitionId(9)), &batch, &pks);
     let fault = refused.unwrap_err();
     assert_eq!(fault.code, Code::ParameterTooLarge);
     assert!(fault.message.contains("insert request size exceeds maxInsertSize"), "{fault}");
+}
+
+/// A collection whose rows are spread over `partitions` partitions by their words.
+fn keyed(shards: u16, partitions: i64) -> Collection {
+    let mut all = collection(shards);
+    let mut schema = CollectionSchema::clone(&all.schema);
+    let word = FieldSchema::new(WORD, "word", DataType::VarChar);
+    schema.fields.push(FieldSchema { is_partition_key: true, ..word });
+    all.schema = Arc::new(schema);
+    let partition = |at| Partition {
+        id: PartitionId(40 + at),
+        name: format!("_default_{at}"),
+        created: Timestamp(1),
+        load: LoadState::Loaded,
+    };
+    all.partitions = (0..partitions).map(partition).collect();
+    all
+}
+
+/// The partition of each row of a record, as a worker reads it.
+fn partitions_of(record: &Record) -> Vec<PartitionId> {
+    let Some(blob) = record.blob() else {
+        return vec![record.partition(); record.rows() as usize];
+    };
+    assert_eq!(record.partition(), ALL_PARTITIONS);
+    let runs = decode_runs(&blob).unwrap();
+    runs.into_iter().flat_map(|(id, rows)| vec![id; rows as usize]).collect()
+}
+
+#[test]
+fn under_a_partition_key_each_row_reaches_the_partition_of_its_value() {
+    let batch = batch(300);
+    let pks = pks_of(&batch, PK).unwrap();
+    for (shards, partitions) in [(1, 1), (1, 16), (3, 16), (16, 4_096), (2, 2)] {
+        let collection = keyed(shards, partitions);
+        let to = Destination::of(&collection, None, &batch).unwrap();
+        let units = write_rows(Kind::Insert, &collection, &to, &batch, &pks).unwrap();
+        assert!(units.iter().all(|(_, records)| records.len() == 1));
+        for record in units.iter().flat_map(|(_, records)| records) {
+            let words = record.column(WORD).unwrap().data;
+            let of = partitions_of(record);
+            assert_eq!(of.len(), record.rows() as usize);
+            for (row, id) in of.iter().enumerate() {
+                let place = partition::of_text(words.value(row), partitions as u16);
+                assert_eq!(*id, PartitionId(40 + i64::from(place)));
+            }
+            assert!(of.is_sorted(), "rows lie partition by partition");
+        }
+        let rows = read_back(&units);
+        assert_eq!(rows.len(), 300);
+        for (key, (word, vector, shard)) in rows {
+            assert_eq!(word, format!("w{key}").into_bytes());
+            assert_eq!(vector[..4], (key as f32).to_le_bytes());
+            assert_eq!(shard, shard::of_int(key, shards));
+        }
+    }
+}
+
+#[test]
+fn rows_of_one_value_cost_no_list_of_partitions() {
+    let mut batch = batch(50);
+    let one = batch.columns.iter_mut().find(|c| c.field == WORD).unwrap();
+    one.values = BatchValues::Var(VarColumn::from_texts(vec!["acme"; 50]));
+    let collection = keyed(3, 16);
+    let to = Destination::of(&collection, None, &batch).unwrap();
+    let id = PartitionId(40 + i64::from(partition::of_text(b"acme", 16)));
+    assert_eq!(to, Destination::One(id));
+    let pks = pks_of(&batch, PK).unwrap();
+    let units = write_rows(Kind::Upsert, &collection, &to, &batch, &pks).unwrap();
+    for record in units.iter().flat_map(|(_, records)| records) {
+        assert_eq!((record.partition(), record.blob()), (id, None));
+    }
+}
+
+#[test]
+fn rows_without_their_key_have_its_default_or_stay_where_they_are() {
+    let mut batch = batch(3);
+    batch.columns.retain(|column| column.field != WORD);
+    let mut collection = keyed(2, 16);
+    let everywhere = Destination::One(ALL_PARTITIONS);
+    assert_eq!(Destination::of(&collection, None, &batch), Ok(everywhere));
+    let mut schema = CollectionSchema::clone(&collection.schema);
+    schema.fields[0].default_value = Some(DefaultValue::Text("nobody".into()));
+    collection.schema = Arc::new(schema);
+    let id = PartitionId(40 + i64::from(partition::of_text(b"nobody", 16)));
+    assert_eq!(Destination::of(&collection, None, &batch), Ok(Destination::One(id)));
+}
+
+#[test]
+fn a_filter_that_fixes_the_key_leaves_the_partitions_of_its_values() {
+    let collection = keyed(2, 16);
+    let left = |filter: &str, given: &[PartitionId]| {
+        let plan = millstream_expr::parse(filter, &collection.schema).unwrap();
+        pruned(&collection, given.to_vec(), Some(&plan)).unwrap()
+    };
+    let of = |word: &str| {
+        let place = partition::of_text(word.as_bytes(), 16);
+        PartitionId(40 + i64::from(place))
+    };
+    assert_eq!(left("word == 'a'", &[]), [of("a")]);
+    let mut both = vec![of("a"), of("king")];
+    both.sort_unstable();
+    assert_eq!(left("word in ['king', 'a', 'a']", &[]), both);
+    assert_eq!(left("word == 'a'", &[of("a"), PartitionId(99)]), [of("a")]);
+    assert_eq!(left("word != 'a'", &[]), []);
+    assert_eq!(left("word != 'a'", &[of("a")]), [of("a")]);
+    assert_eq!(left("word in []", &[]).len(), 1);
+    assert_eq!(left("word == 'a'", &[of("king")]), [of("king")]);
+    let all: Vec<String> = (0..1_000).map(|n| format!("'w{n}'")).collect();
+    assert_eq!(left(&format!("word in [{}]", all.join(", ")), &[]), []);
+    assert_eq!(pruned(&collection, vec![of("a")], None), Ok(vec![of("a")]));
 }

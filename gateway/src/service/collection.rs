@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use millstream_catalog::catalog::{Created, NewCollection};
 use millstream_catalog::model::limits::SHARDS_MAX;
-use millstream_catalog::model::{Code, Collection, ConsistencyLevel, Fault, Props, Timestamp};
+use millstream_catalog::model::{
+    Code, Collection, CollectionSchema, ConsistencyLevel, Fault, Props, Timestamp,
+};
 
+use super::keys::ISOLATION;
 use super::{Context, read};
 use crate::convert::status::success;
 use crate::convert::{params, schema};
@@ -23,11 +26,7 @@ pub(super) async fn create(
     names::check_collection(&request.collection_name)?;
     let shards = shards_of(request.shards_num)?;
     let schema = schema::from_wire(&request.schema, &request.collection_name)?;
-    if request.num_partitions > 0 {
-        let text =
-            "num_partitions should only be specified with partition key field enabled".to_owned();
-        return Err(Fault::plain(text));
-    }
+    let partitions = schema::partitions_of(&schema, request.num_partitions)?;
     let consistency =
         ConsistencyLevel::from_number(request.consistency_level).ok_or_else(|| {
             let level = request.consistency_level;
@@ -35,11 +34,13 @@ pub(super) async fn create(
         })?;
     let properties = params::to_props(request.properties);
     check_properties(&properties)?;
+    check_isolation(&schema, &properties)?;
     let new = NewCollection {
         database: context.database(&request.db_name).to_owned(),
         name: request.collection_name,
         schema: Arc::new(schema),
         shards,
+        partitions,
         consistency,
         properties,
     };
@@ -65,7 +66,6 @@ fn check_properties(properties: &Props) -> Result<(), Fault> {
     for (key, value) in properties {
         let obeyed = match key.as_str() {
             "collection.ttl.seconds" => matches!(value.trim(), "" | "0" | "-1"),
-            "partitionkey.isolation" => params::parse_bool(value) != Some(true),
             _ => true,
         };
         if !obeyed {
@@ -74,6 +74,26 @@ fn check_properties(properties: &Props) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Isolation is of the values of a partition key.
+fn check_isolation(schema: &CollectionSchema, properties: &Props) -> Result<(), Fault> {
+    let given = properties.iter().find(|(key, _)| key == ISOLATION);
+    let Some((_, value)) = given else { return Ok(()) };
+    let Some(on) = params::parse_bool(value) else {
+        return Err(Fault::invalid(format!(
+            "failed to parse partition key isolation property, {ISOLATION} = {value}"
+        )));
+    };
+    if !on || schema.partition_key().is_some() {
+        return Ok(());
+    }
+    let text = format!(
+        "partition key isolation mode is enabled but no partition key field is set. Please set the \
+         partition key first: illegal collection schema[collection={}]",
+        schema.name
+    );
+    Err(Fault::new(Code::CollectionIllegalSchema, text))
 }
 
 pub(super) async fn drop_collection(

@@ -13,12 +13,12 @@ use millstream_dataflow::api::Values;
 use millstream_expr::{PkList, parse_template};
 use millstream_log::Kind as RecordKind;
 
-use super::{Context, read};
+use super::{Context, keys, read};
 use crate::convert::columns::{Batch, Write, batch_from_wire};
 use crate::convert::schema::primary_field;
 use crate::convert::search::templates;
 use crate::convert::{data, status::success};
-use crate::dml;
+use crate::dml::{self, Destination};
 use crate::gateway::Gateway;
 use crate::names;
 use crate::pb;
@@ -80,7 +80,8 @@ pub(super) async fn upsert(
     Ok(result)
 }
 
-/// Fields of a partial update are replaced whole; what else can be asked for is refused by name.
+/// Fields of a partial update are replaced whole, the dynamic one key by key; what else can be asked
+/// for is refused by name.
 fn check_field_ops(request: &pb::UpsertRequest) -> Result<(), Fault> {
     let given: HashSet<&str> = request.fields_data.iter().map(|f| f.field_name.as_str()).collect();
     for asked in &request.field_ops {
@@ -108,8 +109,11 @@ async fn write(
 ) -> Result<pb::MutationResult, Fault> {
     names::check_collection(rows.collection)?;
     let collection = gateway.collection(rows.database, rows.collection).await?;
-    let name = if rows.partition.is_empty() { DEFAULT_PARTITION } else { rows.partition };
-    let partition = partition_named(&collection, name)?;
+    let partition = match rows.partition {
+        "" if collection.schema.partition_key().is_some() => None,
+        "" => Some(partition_named(&collection, DEFAULT_PARTITION)?),
+        name => Some(partition_named(&collection, name)?),
+    };
     let pk = primary_field(&collection.schema)?;
     let mut batch = batch_from_wire(&collection.schema, kind, rows.rows, rows.fields)?;
     if kind != Write::Insert {
@@ -124,7 +128,8 @@ async fn write(
         Write::Upsert => RecordKind::Upsert,
         Write::Update => RecordKind::Update,
     };
-    let units = dml::write_rows(record, &collection, partition, &batch, &pks)?;
+    let to = Destination::of(&collection, partition, &batch)?;
+    let units = dml::write_rows(record, &collection, &to, &batch, &pks)?;
     drop(batch); // the request's bytes are not needed while the log works
     let request = gateway.request_id();
     if kind == Write::Update {
@@ -153,6 +158,7 @@ async fn write(
 
 fn partition_named(collection: &Collection, name: &str) -> Result<PartitionId, Fault> {
     names::check_partition(name)?;
+    keys::check_unnamed(collection)?;
     let found = collection.partition(name).map(|p| p.id);
     found.ok_or_else(|| Fault::partition_not_found(name))
 }
@@ -227,7 +233,9 @@ pub(super) async fn delete(
             count as u64
         }
         None => {
-            let units = dml::delete_by_plan(&collection, partition, &plan.encode())?;
+            let given = partition.into_iter().collect();
+            let partitions = dml::pruned(&collection, given, Some(&plan))?;
+            let units = dml::delete_by_plan(&collection, &partitions, &plan.encode())?;
             let id = gateway.request_id();
             // Registered before the write, so that the workers' answer always finds us.
             let outcome = gateway.dataflow.delete_outcome(id, collection.channels.len());

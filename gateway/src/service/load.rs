@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::model::{Code, Collection, Fault, LoadState, Partition, PartitionId};
 
-use super::{Context, read};
+use super::{Context, keys, read};
 use crate::convert::status::success;
 use crate::gateway::{Gateway, is_loaded};
 use crate::names;
@@ -42,6 +42,7 @@ pub(super) async fn load_partitions(
     let (database, name) = (context.database(&request.db_name), &request.collection_name);
     check_replicas(request.replica_number)?;
     let collection = find(gateway, database, name).await?;
+    keys::check_free(&collection, "load partitions")?;
     let partitions = named(&collection, &request.partition_names)?;
     check_indexed(&collection)?;
     set(gateway, &collection, &partitions, LoadState::Loaded).await
@@ -54,6 +55,7 @@ pub(super) async fn release_partitions(
 ) -> Result<Status, Fault> {
     let (database, name) = (context.database(&request.db_name), &request.collection_name);
     let collection = find(gateway, database, name).await?;
+    keys::check_free(&collection, "release partitions")?;
     let partitions = named(&collection, &request.partition_names)?;
     set(gateway, &collection, &partitions, LoadState::NotLoaded).await
 }

@@ -12,6 +12,7 @@ mod database;
 mod hits;
 mod hybrid;
 mod index;
+mod keys;
 mod load;
 mod partition;
 mod query;

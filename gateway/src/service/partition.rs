@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::model::{Fault, LoadState, Partition, PartitionId};
 
-use super::{Context, read};
+use super::{Context, keys, read};
 use crate::convert::status::success;
 use crate::gateway::Gateway;
 use crate::names;
@@ -22,6 +22,7 @@ pub(super) async fn create(
     names::check_partition(&request.partition_name)?;
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
+    keys::check_free(&collection, "create partition")?;
     let whole = collection.partitions.iter().all(|p| p.load == LoadState::Loaded);
     let known = collection.partition(&request.partition_name).is_some();
     let made = gateway.catalog.partition_create(collection.id, &request.partition_name).await?;
@@ -43,6 +44,7 @@ pub(super) async fn drop_partition(
     ddl::roll_forward(gateway).await?;
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
+    keys::check_free(&collection, "drop partition")?;
     if let Some(partition) = collection.partition(&request.partition_name)
         && partition.load == LoadState::Loaded
     {

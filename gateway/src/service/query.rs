@@ -17,6 +17,7 @@ use crate::convert::query::{Grouped, QueryParams, Source, grouped, order_of, que
 use crate::convert::schema::primary_field;
 use crate::convert::search::check_same_collection;
 use crate::convert::status::success;
+use crate::dml;
 use crate::gateway::Gateway;
 use crate::guarantee::{self, Asked};
 use crate::names;
@@ -61,6 +62,7 @@ pub(super) async fn query(
         .map_err(|fault| prefix_not_loaded(fault, "failed to query: "))?;
     let values = std::mem::take(&mut request.expr_template_values);
     let filter = read::filter(&collection, &request.expr, values)?;
+    let partitions = dml::pruned(&collection, partitions, filter.as_ref())?;
     let target = read::target(context, &collection, partitions, guarantee);
     let output_fields = &request.output_fields;
     let blank = request.expr.trim().is_empty();

@@ -7,7 +7,7 @@ use millstream_catalog::model::{Code, Collection, Fault, LoadState, Partition, P
 use millstream_dataflow::api::{CountRequest, GroupBy, Guarantee, KeyList, Target};
 use millstream_expr::{PkList, Plan, parse_template};
 
-use super::{Context, load};
+use super::{Context, keys, load};
 use crate::convert::search::{Grouping, templates};
 use crate::gateway::Gateway;
 use crate::guarantee::{self, Asked};
@@ -18,11 +18,8 @@ pub(super) fn partitions(
     collection: &Collection,
     names: &[String],
 ) -> Result<Vec<PartitionId>, Fault> {
-    let by_key = collection.schema.fields.iter().any(|f| f.is_partition_key);
-    if by_key && !names.is_empty() {
-        return Err(Fault::plain(
-            "not support manually specifying the partition names if partition key mode is used",
-        ));
+    if !names.is_empty() {
+        keys::check_unnamed(collection)?;
     }
     let is_loaded = |p: &&Partition| p.load == LoadState::Loaded;
     let loaded = collection.partitions.iter().filter(is_loaded);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millstream_catalog::model::{Code, Collection, Fault, FieldId};
+use millstream_catalog::model::{Code, Collection, Fault, FieldId, PartitionId};
 use millstream_dataflow::api::{
     Bound, Bounds, Guarantee, KeyList, QueryVectors, SearchReply, SearchRequest, Target, TextRank,
 };
 
-use super::{Context, by_keys, hits, read};
+use super::{Context, by_keys, hits, keys, read};
 use crate::convert::output::Output;
 use crate::convert::placeholder;
 use crate::convert::schema::primary_field;
@@ -17,6 +17,7 @@ use crate::convert::search::{
     vector_field,
 };
 use crate::convert::status::success;
+use crate::dml;
 use crate::gateway::Gateway;
 use crate::guarantee::{self, Asked};
 use crate::names;
@@ -44,6 +45,9 @@ pub(super) enum Wanted {
 pub(super) struct Question {
     /// The primary key.
     pk: FieldId,
+    /// The partitions that may be searched; those of the request are the ones that the filter
+    /// leaves.
+    partitions: Vec<PartitionId>,
     pub(super) params: SearchParams,
     pub(super) wanted: Wanted,
     pub(super) nq: usize,
@@ -133,6 +137,10 @@ pub(super) fn question(
     }
     let values = std::mem::take(&mut request.expr_template_values);
     let filter = read::filter(collection, &request.dsl, values)?;
+    keys::check_isolated(collection, filter.as_ref())?;
+    let partitions = target.partitions.clone();
+    let left = dml::pruned(collection, target.partitions, filter.as_ref())?;
+    let target = Target { partitions: left, ..target };
     let bounds = params.bounds(metric)?;
     let text = field.is_function_output.then(|| {
         let number = |key: &str, default: f32| {
@@ -157,19 +165,21 @@ pub(super) fn question(
         output: output.fields.clone(),
     };
     let pk = primary_field(&collection.schema)?.id;
-    Ok(Question { pk, params, wanted, nq, request })
+    Ok(Question { pk, partitions, params, wanted, nq, request })
 }
 
 /// Asks the workers, once or several times at one time.
 pub(super) async fn ask(gateway: &Gateway, question: Question) -> Result<SearchReply, Fault> {
-    let Question { pk, params, wanted, mut request, .. } = question;
+    let Question { pk, partitions, params, wanted, mut request, .. } = question;
     request.queries = match wanted {
         Wanted::Queries(queries) => queries,
         Wanted::Like(keys) => {
             let at = gateway.dataflow.time_of(&request.target);
             request.target.guarantee = Guarantee::Pinned(at);
             let fields = [pk, request.field];
-            by_keys::vectors(gateway, &request.target, &fields, keys).await?
+            // The rows that are asked with need not match the filter.
+            let target = Target { partitions, ..request.target.clone() };
+            by_keys::vectors(gateway, &target, &fields, keys).await?
         }
     };
     match params.page {

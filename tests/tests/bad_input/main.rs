@@ -2,6 +2,7 @@
 //! request works.
 
 mod ddl;
+mod keys;
 mod reads;
 mod send;
 mod types;
@@ -114,6 +115,16 @@ async fn wrong_upserts_and_deletes_of_every_type_are_refused(site: Site) {
     types::expect_nothing_written(&client).await;
 }
 on_both!(wrong_upserts_and_deletes_of_every_type_are_refused);
+
+async fn wrong_partition_keys_and_named_partitions_are_refused(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    keys::prepare(&client).await;
+    refuse_all(&client, keys::collections()).await;
+    refuse_all(&client, keys::others()).await;
+    keys::expect_nothing_written(&client).await;
+}
+on_both!(wrong_partition_keys_and_named_partitions_are_refused);
 
 async fn wrong_searches_are_refused(site: Site) {
     let client = site.client();

@@ -5,6 +5,7 @@
 //! with three-valued logic a row without a value is then simply cleared, negated or not.
 
 mod check;
+mod values;
 
 use std::sync::OnceLock;
 
@@ -256,12 +257,13 @@ pub(crate) enum Arithmetic {
     ShiftRight,
 }
 
-/// The primary keys that a plan lists, in no order, repeated where the text repeats them.
+/// The keys that a plan lists, in no order, repeated where the text repeats them: primary keys, or
+/// values of a partition key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PkList {
-    /// Keys of an Int64 primary key.
+    /// Keys of an Int64 field.
     Int(Vec<i64>),
-    /// Keys of a VarChar primary key.
+    /// Keys of a VarChar field.
     Text(Vec<String>),
 }
 

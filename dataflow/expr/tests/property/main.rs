@@ -6,7 +6,8 @@ mod naive;
 mod support;
 
 use expression::{expr, schema, spell, table};
-use millstream_expr::{Plan, parse};
+use millstream_catalog::model::FieldId;
+use millstream_expr::{ColumnView, Columns, PkList, Plan, parse};
 use naive::naive;
 use proptest::prelude::*;
 
@@ -24,6 +25,28 @@ proptest! {
         let plan = parse(&text, &schema()).map_err(|e| TestCaseError::fail(e.message))?;
         let want: Vec<_> = (0..rows).filter(|&r| naive(&expr, &table, r) == Some(true)).collect();
         prop_assert_eq!(support::matches(&plan, rows, &table), want, "{}", text);
+    }
+
+    #[test]
+    fn a_row_that_matches_has_one_of_the_values_that_the_plan_lists(
+        expr in expr(),
+        (rows, table) in table(),
+    ) {
+        let plan = parse(&spell(&expr), &schema()).map_err(|e| TestCaseError::fail(e.message))?;
+        let kept = support::matches(&plan, rows, &table);
+        for field in [FieldId(100), FieldId(107)] {
+            let Some(values) = plan.values_of(field) else { continue };
+            for &row in &kept {
+                let listed = match (table.column(field), &values) {
+                    (Some(ColumnView::Int64(v)), PkList::Int(list)) => list.contains(&v[row]),
+                    (Some(ColumnView::Text(v)), PkList::Text(list)) => {
+                        list.iter().any(|text| v.get(row) == Some(text.as_bytes()))
+                    }
+                    _ => false,
+                };
+                prop_assert!(listed, "row {} of {}: {:?}", row, spell(&expr), values);
+            }
+        }
     }
 
     #[test]

@@ -234,7 +234,7 @@ impl RecordBuilder {
         self.end(field.0, data_type, VALIDITY, 1, start);
     }
 
-    /// The payload of a ddl record or of a delete by plan; at most one.
+    /// The payload of a ddl record or of a delete by plan, or the partitions of rows; at most one.
     pub fn blob(&mut self, payload: &[u8]) {
         if self.sections.iter().any(|s| s.encoding == BLOB) {
             self.fail(BuildError::TooMany);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_catalog::model::{PartitionId, Timestamp};
 
-use super::{Applied, Ends, ShardWriter, WriteError, key_in, note};
+use super::{Applied, Ends, Run, ShardWriter, WriteError, key_in, note};
 use crate::RowRef;
 use crate::fill::{Filled, Origin};
 use crate::input::{Batch, ColumnInput};
@@ -29,6 +29,16 @@ pub struct Appended {
 #[derive(Debug, Default)]
 pub struct Origins(Vec<Option<RowRef>>);
 
+/// What the only run appended.
+fn only(mut appended: Vec<Appended>) -> Appended {
+    appended.pop().unwrap_or(Appended { first: RowRef { slot: 0, row: 0 }, rows: 0 })
+}
+
+fn check_runs(runs: &[Run], batch: &Batch<'_>) -> Result<(), WriteError> {
+    let actual = runs.iter().map(|run| run.rows as usize).sum();
+    if actual == batch.rows { Ok(()) } else { Err(WriteError::Runs { rows: batch.rows, actual }) }
+}
+
 impl ShardWriter {
     /// Appends rows, and adds the change to `changed`. Never de-duplicates.
     ///
@@ -41,9 +51,24 @@ impl ShardWriter {
         batch: &Batch<'_>,
         changed: &mut Vec<Applied>,
     ) -> Result<Appended, WriteError> {
+        let run = [Run { partition, rows: batch.rows as u32 }];
+        self.insert_runs(&run, eff, batch, changed).map(only)
+    }
+
+    /// As [`ShardWriter::insert`], into several partitions.
+    ///
+    /// # Errors
+    /// As [`ShardWriter::insert`], also when the runs are not as long as the batch.
+    pub fn insert_runs(
+        &mut self,
+        runs: &[Run],
+        eff: Timestamp,
+        batch: &Batch<'_>,
+        changed: &mut Vec<Applied>,
+    ) -> Result<Vec<Appended>, WriteError> {
         self.check_whole(batch)?;
-        let slot = self.slot(partition)?;
-        self.append_all(slot, eff, (batch, &Origins::default()), changed)
+        check_runs(runs, batch)?;
+        self.append_runs(runs, eff, (batch, &Origins::default()), changed)
     }
 
     /// Ends the live rows that `ends` names, then appends the new rows.
@@ -58,8 +83,24 @@ impl ShardWriter {
         batch: &Batch<'_>,
         changed: &mut Vec<Applied>,
     ) -> Result<Appended, WriteError> {
+        let run = [Run { partition, rows: batch.rows as u32 }];
+        self.upsert_runs(&run, eff, ends, batch, changed).map(only)
+    }
+
+    /// As [`ShardWriter::upsert`], into several partitions.
+    ///
+    /// # Errors
+    /// As [`ShardWriter::insert_runs`].
+    pub fn upsert_runs(
+        &mut self,
+        runs: &[Run],
+        eff: Timestamp,
+        ends: &Ends<'_>,
+        batch: &Batch<'_>,
+        changed: &mut Vec<Applied>,
+    ) -> Result<Vec<Appended>, WriteError> {
         self.check_whole(batch)?;
-        self.update(partition, eff, ends, (batch, &Origins::default()), changed)
+        self.update_runs(runs, eff, ends, (batch, &Origins::default()), changed)
     }
 
     /// Finds, for each row of `batch`, the newest live row of the key that `ends` names for it,
@@ -100,10 +141,42 @@ impl ShardWriter {
         (batch, origins): (&Batch<'_>, &Origins),
         changed: &mut Vec<Applied>,
     ) -> Result<Appended, WriteError> {
+        let run = [Run { partition, rows: batch.rows as u32 }];
+        self.update_runs(&run, eff, ends, (batch, origins), changed).map(only)
+    }
+
+    /// As [`ShardWriter::update`], into several partitions.
+    ///
+    /// # Errors
+    /// As [`ShardWriter::insert_runs`].
+    pub fn update_runs(
+        &mut self,
+        runs: &[Run],
+        eff: Timestamp,
+        ends: &Ends<'_>,
+        (batch, origins): (&Batch<'_>, &Origins),
+        changed: &mut Vec<Applied>,
+    ) -> Result<Vec<Appended>, WriteError> {
         let keys = self.ending(ends, batch)?;
-        let slot = self.slot(partition)?;
+        check_runs(runs, batch)?;
         self.end_keys(ends.scope, eff, keys, changed);
-        self.append_all(slot, eff, (batch, origins), changed)
+        self.append_runs(runs, eff, (batch, origins), changed)
+    }
+
+    /// The runs of a batch whose rows stay where their origins are; a row without one goes to
+    /// `other`.
+    pub fn runs_of(&self, origins: &Origins, rows: usize, other: PartitionId) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for row in 0..rows {
+            let origin = origins.0.get(row).copied().flatten();
+            let partition = origin.and_then(|o| Some(self.partitions.get(o.slot as usize)?.id));
+            let partition = partition.unwrap_or(other);
+            match runs.last_mut().filter(|run| run.partition == partition) {
+                Some(run) => run.rows += 1,
+                None => runs.push(Run { partition, rows: 1 }),
+            }
+        }
+        runs
     }
 
     /// The value that the origin of a row has in the column at `index`, as a batch has it; `None`
@@ -157,25 +230,45 @@ impl ShardWriter {
         }
     }
 
-    /// Appends the rows of a checked batch, a bounded number of them at a time when missing values
-    /// must be copied first.
+    /// Appends the rows of a checked batch, run by run.
+    fn append_runs(
+        &mut self,
+        runs: &[Run],
+        eff: Timestamp,
+        source: (&Batch<'_>, &Origins),
+        changed: &mut Vec<Applied>,
+    ) -> Result<Vec<Appended>, WriteError> {
+        let mut appended = Vec::with_capacity(runs.len());
+        let mut from = 0;
+        for run in runs {
+            let slot = self.slot(run.partition)?;
+            let to = from + run.rows as usize;
+            appended.push(self.append_all(slot, eff, source, (from, to), changed)?);
+            from = to;
+        }
+        Ok(appended)
+    }
+
+    /// Appends rows of a checked batch, a bounded number of them at a time when missing values must
+    /// be copied first.
     fn append_all(
         &mut self,
         slot: u32,
         eff: Timestamp,
         (batch, origins): (&Batch<'_>, &Origins),
+        (mut from, end): (usize, usize),
         changed: &mut Vec<Applied>,
     ) -> Result<Appended, WriteError> {
+        let rows = (end - from) as u32;
         let specs = Arc::clone(&self.specs);
         let lacks: Vec<bool> =
             specs.iter().map(|spec| batch.column(spec.field).is_none()).collect();
         let row = self.partitions[slot as usize].rows;
-        let mut from = 0;
-        while from < batch.rows {
+        while from < end {
             let mut filled: Vec<Option<Filled>> = Vec::new();
-            let mut to = batch.rows;
+            let mut to = end;
             if lacks.contains(&true) {
-                let places = self.places(origins, (from, batch.rows), &lacks);
+                let places = self.places(origins, (from, end), &lacks);
                 to = from + places.len();
                 let fill = |(index, spec): (usize, &ColumnSpec)| {
                     lacks[index].then(|| Filled::new(spec, index, &places))
@@ -192,7 +285,7 @@ impl ShardWriter {
             self.append(slot, eff, &inputs, to - from, changed)?;
             from = to;
         }
-        Ok(Appended { first: RowRef { slot, row }, rows: batch.rows as u32 })
+        Ok(Appended { first: RowRef { slot, row }, rows })
     }
 
     /// Where the missing values of rows from `from` on come from: at least one row, and no more

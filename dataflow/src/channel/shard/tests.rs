@@ -5,6 +5,7 @@ use millstream_log::RecordBuilder;
 use millstream_segment::{ColumnSlice, Position};
 
 use super::*;
+use crate::records::encode_runs;
 
 const PK: FieldId = FieldId(100);
 const COUNT: FieldId = FieldId(101);
@@ -248,4 +249,64 @@ fn an_update_whose_dynamic_field_becomes_too_large_changes_nothing() {
     assert!(fault.message.contains("json field ($meta) exceeds max length (65536)"), "{fault}");
     assert!(changed.is_empty());
     assert_eq!(read_documents(&shard, 2), before);
+}
+
+/// As [`record`], with rows that go to several partitions.
+fn spread(kind: Kind, runs: &[(i64, u32)], columns: &[(FieldId, &[i64])]) -> Record {
+    let rows = columns[0].1.len() as u32;
+    let mut record = RecordBuilder::new(kind, CollectionId(1), ALL_PARTITIONS, 0, 0, rows);
+    for (field, values) in columns {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        record.fixed(*field, DataType::Int64, 8, &bytes);
+    }
+    record.blob(&encode_runs(runs.iter().map(|(id, rows)| (PartitionId(*id), *rows))));
+    record.finish().unwrap()
+}
+
+#[test]
+fn rows_of_one_record_go_to_the_partitions_of_its_runs() {
+    let mut shard = shard(true);
+    let eff = begin(&mut shard, 1);
+    let columns: [(FieldId, &[i64]); 2] = [(PK, &[1, 2, 3]), (COUNT, &[8, 8, 9])];
+    let changed = shard.rows(eff, &spread(Kind::Insert, &[(5, 2), (6, 1)], &columns)).unwrap();
+    let changed: Vec<_> = changed.iter().map(|c| (c.partition.0, c.rows)).collect();
+    assert_eq!(changed, [(5, 2), (6, 1)]);
+    assert_eq!(rows(&shard, 1), [(0, 1, 8, None, 7), (0, 2, 8, None, 7), (1, 3, 9, None, 7)]);
+    // Row 1 moves, row 2 ends and comes back where it was, row 3 moves into a new partition.
+    let eff = begin(&mut shard, 2);
+    let columns: [(FieldId, &[i64]); 2] = [(PK, &[2, 1, 3]), (COUNT, &[8, 9, 7])];
+    let runs = [(5, 1), (6, 1), (4, 1)];
+    shard.rows(eff, &spread(Kind::Upsert, &runs, &columns)).unwrap();
+    assert_eq!(rows(&shard, 2), [(1, 1, 9, None, 7), (0, 2, 8, None, 7), (2, 3, 7, None, 7)]);
+    let short = spread(Kind::Insert, &[(5, 1)], &columns);
+    let eff = begin(&mut shard, 3);
+    assert!(shard.rows(eff, &short).unwrap_err().contains("partitions of 1 rows"));
+}
+
+#[test]
+fn an_update_without_the_partition_key_leaves_each_row_in_its_partition() {
+    let mut shard = shard(true);
+    let eff = begin(&mut shard, 1);
+    let columns: [(FieldId, &[i64]); 3] =
+        [(PK, &[1, 2, 3]), (COUNT, &[8, 8, 9]), (NOTE, &[4, 5, 6])];
+    shard.rows(eff, &spread(Kind::Insert, &[(5, 2), (6, 1)], &columns)).unwrap();
+    let eff = begin(&mut shard, 2);
+    let everywhere = ALL_PARTITIONS.0;
+    let update = record(Kind::Update, everywhere, &[(PK, &[3, 1]), (NOTE, &[60, 40])]);
+    assert_eq!(shard.update(eff, &[update]).unwrap().0.unwrap(), 2);
+    let expected = [(0, 1, 8, Some(40), 7), (0, 2, 8, Some(5), 7), (1, 3, 9, Some(60), 7)];
+    assert_eq!(rows(&shard, 2), expected);
+    // With the key a row moves, and keeps the rest.
+    let eff = begin(&mut shard, 3);
+    let columns: [(FieldId, &[i64]); 2] = [(PK, &[2, 3]), (COUNT, &[9, 7])];
+    let update = spread(Kind::Update, &[(6, 1), (4, 1)], &columns);
+    assert_eq!(shard.update(eff, &[update]).unwrap().0.unwrap(), 2);
+    let expected = [(0, 1, 8, Some(40), 7), (1, 2, 9, Some(5), 7), (2, 3, 7, Some(60), 7)];
+    assert_eq!(rows(&shard, 3), expected);
+    // A new row needs its key.
+    let eff = begin(&mut shard, 4);
+    let update = record(Kind::Update, everywhere, &[(PK, &[1, 44]), (NOTE, &[1, 1])]);
+    let fault = shard.update(eff, &[update]).unwrap().0.unwrap_err();
+    assert!(fault.message.contains("fieldSchema(count)"), "{fault}");
+    assert_eq!(rows(&shard, 4), expected);
 }

@@ -33,6 +33,7 @@ pub(super) fn from_wire(
         type_params: params::to_props(field.type_params.clone()),
         element_type,
         nullable: field.nullable,
+        is_partition_key: field.is_partition_key,
         is_clustering_key: field.is_clustering_key,
         ..FieldSchema::new(id, field.name.clone(), data_type)
     };

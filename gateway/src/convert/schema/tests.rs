@@ -98,8 +98,6 @@ fn wrong_schemas_are_refused_in_the_words_that_clients_know() {
 
 #[test]
 fn what_is_not_supported_is_refused_with_the_name_of_the_field() {
-    let key = refused(|s| s.fields[1].is_partition_key = true);
-    assert!(key.contains("is_partition_key is not supported yet, field name = word"), "{key}");
     for (number, name) in [
         (24, "Geometry"),
         (25, "Text"),
@@ -343,4 +341,51 @@ fn a_schema_is_described_as_it_was_given() {
     let function = function::to_wire(&read.functions[0], &read);
     assert_eq!(function.output_field_names, ["sparse"]);
     assert_eq!((function.input_field_ids, function.output_field_ids), (vec![101], vec![103]));
+}
+
+fn keyed(change: impl FnOnce(&mut wire::FieldSchema)) -> Result<CollectionSchema, Fault> {
+    let mut schema = good();
+    schema.fields[1].is_partition_key = true;
+    change(&mut schema.fields[1]);
+    read(&schema)
+}
+
+#[test]
+fn a_partition_key_is_one_int64_or_varchar_field_that_always_has_a_value() {
+    let schema = keyed(|_| {}).unwrap();
+    assert_eq!(schema.partition_key().unwrap().name, "word");
+    assert!(field::to_wire(schema.partition_key().unwrap()).is_partition_key);
+    assert!(keyed(|f| f.data_type = wire::DataType::Int64 as i32).is_ok());
+    let default = wire::value_field::Data::StringData("nobody".into());
+    let with_default = keyed(|f| f.default_value = Some(wire::ValueField { data: Some(default) }));
+    assert!(with_default.is_ok());
+    let text = |result: Result<CollectionSchema, Fault>| result.unwrap_err().message;
+    let bool_key = text(keyed(|f| f.data_type = wire::DataType::Bool as i32));
+    assert!(bool_key.starts_with("the data type of partition key should be Int64 or VarChar"));
+    assert!(text(keyed(|f| f.nullable = true)).contains("partition key field not support null"));
+    let primary = refused(|s| s.fields[0].is_partition_key = true);
+    assert!(primary.starts_with("the partition key field must not be primary field"), "{primary}");
+    let two = refused(|s| {
+        s.fields[1].is_partition_key = true;
+        s.fields.push(field("other", wire::DataType::Int64, &[]));
+        s.fields[3].is_partition_key = true;
+    });
+    assert_eq!(two, "there are more than one partition key, field name = word, other");
+}
+
+#[test]
+fn a_partition_key_has_16_partitions_or_as_many_as_are_asked_for() {
+    let schema = keyed(|_| {}).unwrap();
+    let number = |given| partitions_of(&schema, given);
+    assert_eq!((number(0), number(1), number(4_096)), (Ok(16), Ok(1), Ok(4_096)));
+    let text = |given| number(given).unwrap_err().message;
+    assert!(text(4_097).contains("partition number (4097) exceeds max configuration (4096)"));
+    assert!(text(i64::MAX).contains("exceeds max configuration"));
+    let negative = "the specified partitions should be greater than 0 if partition key is used";
+    assert_eq!((text(-1).as_str(), text(i64::MIN).as_str()), (negative, negative));
+    let plain = read(&good()).unwrap();
+    assert_eq!(partitions_of(&plain, 0), Ok(0));
+    let only = "num_partitions should only be specified with partition key field enabled";
+    assert_eq!(partitions_of(&plain, 4).unwrap_err().message, only);
+    assert_eq!(partitions_of(&plain, -4).unwrap_err().message, only);
 }
