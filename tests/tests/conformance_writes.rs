@@ -178,3 +178,19 @@ async fn an_upsert_that_names_a_key_twice_is_refused(site: Site) {
     assert_eq!(client.count("ints", "").await.expect("a count"), 2);
 }
 on_both!(an_upsert_that_names_a_key_twice_is_refused);
+
+/// Also when the rows of other shards could be updated: nothing of a refused request is written.
+async fn a_refused_partial_update_writes_nothing_on_any_shard(site: Site) {
+    let client = site.client();
+    prepare(&client, "rows", vec![int_key(), field("value", DataType::Int64)]).await;
+    let columns = vec![longs("id", (0..50).collect()), longs("value", vec![1; 50]), points(50)];
+    client.insert("rows", 50, columns).await.expect("rows");
+    let changed = vec![longs("id", (0..51).collect()), longs("value", vec![2; 51])];
+    let trouble = update(&client, "rows", 51, changed).await.expect_err("key 50 has no row");
+    assert!(trouble.code() == 1100 && trouble.to_string().contains("primary key 50"), "{trouble}");
+    assert_eq!(client.count("rows", "value == 1").await.expect("a count"), 50);
+    let changed = vec![longs("id", (0..50).collect()), longs("value", vec![2; 50])];
+    update(&client, "rows", 50, changed).await.expect("an update");
+    assert_eq!(client.count("rows", "value == 2").await.expect("a count"), 50);
+}
+on_both!(a_refused_partial_update_writes_nothing_on_any_shard);

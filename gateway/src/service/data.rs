@@ -13,7 +13,7 @@ use millstream_dataflow::api::Values;
 use millstream_expr::{PkList, parse_template};
 use millstream_log::Kind as RecordKind;
 
-use super::{Context, keys, read};
+use super::{Context, keys, read, update};
 use crate::convert::columns::{Batch, Write, batch_from_wire};
 use crate::convert::schema::primary_field;
 use crate::convert::search::templates;
@@ -49,7 +49,7 @@ pub(super) async fn insert(
         fields: request.fields_data,
         rows: request.num_rows,
     };
-    let mut result = write(gateway, Write::Insert, rows).await?;
+    let mut result = write(gateway, context, Write::Insert, rows).await?;
     result.insert_cnt = i64::from(request.num_rows);
     gateway.telemetry.took(Kind::Insert, begun.elapsed());
     Ok(result)
@@ -71,7 +71,7 @@ pub(super) async fn upsert(
         rows: request.num_rows,
     };
     let kind = if request.partial_update { Write::Update } else { Write::Upsert };
-    let mut result = write(gateway, kind, rows).await?;
+    let mut result = write(gateway, context, kind, rows).await?;
     let count = i64::from(request.num_rows);
     result.upsert_cnt = count;
     result.insert_cnt = count;
@@ -104,6 +104,7 @@ fn check_field_ops(request: &pb::UpsertRequest) -> Result<(), Fault> {
 
 async fn write(
     gateway: &Arc<Gateway>,
+    context: &Context,
     kind: Write,
     rows: Rows<'_>,
 ) -> Result<pb::MutationResult, Fault> {
@@ -118,6 +119,9 @@ async fn write(
     let mut batch = batch_from_wire(&collection.schema, kind, rows.rows, rows.fields)?;
     if kind != Write::Insert {
         dml::check_unique(&batch, pk.id)?;
+    }
+    if kind == Write::Update {
+        update::check_rows(gateway, context, &collection, partition, (pk, &batch)).await?;
     }
     if pk.auto_id {
         new_keys(gateway, &mut batch, &collection, pk, kind).await?;

@@ -21,6 +21,7 @@ mod read;
 mod search;
 mod size;
 mod system;
+mod update;
 
 pub use size::Limited;
 pub use system::VERSION;
