@@ -191,6 +191,14 @@ pub enum KeyList {
 }
 
 impl KeyList {
+    /// The key at a place, as texts of errors name it; none beyond the end.
+    pub fn name(&self, at: usize) -> Option<String> {
+        match self {
+            KeyList::Int(keys) => keys.get(at).map(i64::to_string),
+            KeyList::Text(keys) => keys.get(at).cloned(),
+        }
+    }
+
     /// Number of keys.
     pub fn len(&self) -> usize {
         match self {

@@ -22,8 +22,16 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::model::{CollectionSchema, FieldId, PartitionId};
+use millstream_catalog::model::{CollectionSchema, Fault, FieldId, PartitionId};
 use serde::{Deserialize, Serialize};
+
+/// Why an update is refused: a row has no value of a field, and there is no older row of its key.
+pub fn incomplete(field: &str, key: &str) -> Fault {
+    Fault::invalid(format!(
+        "fieldSchema({field}) has no corresponding fieldData pass in, and there is no row of primary \
+         key {key} to take it from"
+    ))
+}
 
 /// The partition of a delete that covers all partitions.
 pub const ALL_PARTITIONS: PartitionId = PartitionId(-1);

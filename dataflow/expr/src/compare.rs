@@ -110,20 +110,16 @@ fn int_range(place: Place, op: Compare, v: i64) -> Pred {
 
 /// Constants of a Float field are taken in its precision.
 fn single_range(place: Place, op: Compare, v: f32) -> Pred {
-    let all = (f32::NEG_INFINITY, f32::INFINITY);
-    let (lo, hi) = match op {
-        Compare::Equal => (v, v),
-        Compare::LessEqual => (all.0, v),
-        Compare::GreaterEqual => (v, all.1),
-        Compare::Less if v == all.0 => (all.1, all.0),
-        Compare::Greater if v == all.1 => (all.1, all.0),
-        Compare::Less => (all.0, v.next_down()),
-        Compare::Greater => (v.next_up(), all.1),
-    };
-    Pred::Floats { place, lo: f64::from(lo), hi: f64::from(hi) }
+    let next = (f64::from(v.next_down()), f64::from(v.next_up()));
+    float_range(place, op, f64::from(v), next)
 }
 
 fn double_range(place: Place, op: Compare, v: f64) -> Pred {
+    float_range(place, op, v, (v.next_down(), v.next_up()))
+}
+
+/// The floats that compare with `v`, whose neighbours in the precision of the field are given.
+fn float_range(place: Place, op: Compare, v: f64, (below, above): (f64, f64)) -> Pred {
     let all = (f64::NEG_INFINITY, f64::INFINITY);
     let (lo, hi) = match op {
         Compare::Equal => (v, v),
@@ -131,8 +127,8 @@ fn double_range(place: Place, op: Compare, v: f64) -> Pred {
         Compare::GreaterEqual => (v, all.1),
         Compare::Less if v == all.0 => (all.1, all.0),
         Compare::Greater if v == all.1 => (all.1, all.0),
-        Compare::Less => (all.0, v.next_down()),
-        Compare::Greater => (v.next_up(), all.1),
+        Compare::Less => (all.0, below),
+        Compare::Greater => (above, all.1),
     };
     Pred::Floats { place, lo, hi }
 }

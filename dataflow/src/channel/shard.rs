@@ -18,7 +18,7 @@ use self::dynamic::Dynamic;
 use super::Waiting;
 use super::texts::Texts;
 use crate::read::ReadShard;
-use crate::records::{ALL_PARTITIONS, OLD_KEYS, decode_runs};
+use crate::records::{ALL_PARTITIONS, OLD_KEYS, decode_runs, incomplete};
 
 /// An update that can be applied.
 struct Update<'r> {
@@ -187,10 +187,7 @@ impl Shard {
             None => String::new(),
         };
         let field = self.schema.field_by_id(field).map_or("", |field| field.name.as_str());
-        Fault::invalid(format!(
-            "fieldSchema({field}) has no corresponding fieldData pass in, \
-             and there is no row of primary key {key} to take it from"
-        ))
+        incomplete(field, &key)
     }
 }
 

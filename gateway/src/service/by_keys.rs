@@ -87,11 +87,7 @@ pub(super) async fn vectors(
     let (columns, rows) = fetch(gateway, target, fields, &keys).await?;
     let missing: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].is_none()).collect();
     if !missing.is_empty() {
-        let name = |at: usize| match &keys {
-            KeyList::Int(keys) => keys[at].to_string(),
-            KeyList::Text(keys) => keys[at].clone(),
-        };
-        let names: Vec<String> = missing.into_iter().map(name).collect();
+        let names: Vec<String> = missing.into_iter().filter_map(|at| keys.name(at)).collect();
         return Err(Fault::invalid(format!(
             "some of the provided primary key IDs do not exist: missing IDs = [{}]",
             names.join(", ")

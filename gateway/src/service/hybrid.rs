@@ -17,7 +17,7 @@ use crate::convert::schema::primary_field;
 use crate::convert::search::{SearchParams, check_group_range, search_params};
 use crate::convert::status::success;
 use crate::gateway::Gateway;
-use crate::guarantee::{self, Asked};
+use crate::guarantee::Asked;
 use crate::names;
 use crate::pb;
 use crate::telemetry::Kind;
@@ -57,11 +57,9 @@ pub(super) async fn search(
         travel_ts: request.travel_timestamp,
         iterator: false,
     };
-    let guarantee = read::time(gateway, &collection, asked).await?;
-    let needed = guarantee::needed(guarantee, &collection);
     let partitions = read::partitions(&collection, &request.partition_names)
         .map_err(|fault| prefix_not_loaded(fault, "failed to search: "))?;
-    let target = read::target(context, &collection, partitions, guarantee);
+    let (target, needed) = read::begin(gateway, context, &collection, asked, partitions).await?;
     let output = Output::resolve(&collection.schema, &request.output_fields)?;
     let questions = questions(&collection, &target, &ranks, &mut request.requests)?;
     let nq = questions[0].nq;

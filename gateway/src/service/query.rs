@@ -19,7 +19,7 @@ use crate::convert::search::check_same_collection;
 use crate::convert::status::success;
 use crate::dml;
 use crate::gateway::Gateway;
-use crate::guarantee::{self, Asked};
+use crate::guarantee::Asked;
 use crate::names;
 use crate::pb;
 use crate::pb::schema::{DataType, FieldData, LongArray, ScalarField, field_data, scalar_field};
@@ -56,14 +56,12 @@ pub(super) async fn query(
         travel_ts: request.travel_timestamp,
         iterator: params.iterator,
     };
-    let guarantee = read::time(gateway, &collection, asked).await?;
-    let needed = guarantee::needed(guarantee, &collection);
     let partitions = read::partitions(&collection, &request.partition_names)
         .map_err(|fault| prefix_not_loaded(fault, "failed to query: "))?;
     let values = std::mem::take(&mut request.expr_template_values);
     let filter = read::filter(&collection, &request.expr, values)?;
     let partitions = dml::pruned(&collection, partitions, filter.as_ref())?;
-    let target = read::target(context, &collection, partitions, guarantee);
+    let (target, needed) = read::begin(gateway, context, &collection, asked, partitions).await?;
     let output_fields = &request.output_fields;
     let blank = request.expr.trim().is_empty();
     let question = Question { collection: &collection, params, target, filter, output_fields };

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use millstream_catalog::model::{Code, Collection, Fault, LoadState, Partition, PartitionId};
-use millstream_dataflow::api::{CountRequest, GroupBy, Guarantee, KeyList, Target};
+use millstream_catalog::model::{
+    Code, Collection, Fault, LoadState, Partition, PartitionId, Timestamp,
+};
+use millstream_dataflow::api::{CountRequest, GroupBy, KeyList, Target};
 use millstream_expr::{PkList, Plan, parse_template};
 
 use super::{Context, keys, load};
@@ -66,30 +68,25 @@ pub(super) fn named<'a>(
     names.iter().filter(move |name| seen.insert(name.as_str())).map(find)
 }
 
-/// Rows and time of a read.
-pub(super) fn target(
+/// Rows and time of a read, and the time that its channels must close first. The time is allocated
+/// here, when the read arrives.
+pub(super) async fn begin(
+    gateway: &Gateway,
     context: &Context,
     collection: &Collection,
+    asked: Asked,
     partitions: Vec<PartitionId>,
-    guarantee: Guarantee,
-) -> Target {
-    Target {
+) -> Result<(Target, Timestamp), Fault> {
+    let guarantee = guarantee::resolve(asked, collection.consistency, gateway.now().await?)?;
+    let target = Target {
         collection: collection.id,
         channels: collection.channels.clone(),
         partitions,
         guarantee,
         known_at: collection.meta_version,
         timeout_ms: context.timeout_ms(),
-    }
-}
-
-/// The time that a read needs. Allocated here, when the read arrives.
-pub(super) async fn time(
-    gateway: &Gateway,
-    collection: &Collection,
-    asked: Asked,
-) -> Result<Guarantee, Fault> {
-    guarantee::resolve(asked, collection.consistency, gateway.now().await?)
+    };
+    Ok((target, guarantee::needed(guarantee, collection)))
 }
 
 /// The plan of a filter; none for one that keeps every row.
@@ -146,9 +143,7 @@ pub(super) async fn count_all(
     partitions: &[PartitionId],
     asked: Asked,
 ) -> Result<u64, Fault> {
-    let guarantee = time(gateway, collection, asked).await?;
-    let needed = guarantee::needed(guarantee, collection);
-    let target = target(context, collection, partitions.to_vec(), guarantee);
+    let (target, needed) = begin(gateway, context, collection, asked, partitions.to_vec()).await?;
     let count = gateway.dataflow.count(CountRequest { target, filter: None });
     Ok(gateway.closer.read(&collection.channels, needed, context.timeout(), count).await?.rows)
 }

@@ -19,7 +19,7 @@ use crate::convert::search::{
 use crate::convert::status::success;
 use crate::dml;
 use crate::gateway::Gateway;
-use crate::guarantee::{self, Asked};
+use crate::guarantee::Asked;
 use crate::names;
 use crate::pb;
 use crate::pb::common::DslType;
@@ -74,11 +74,9 @@ pub(super) async fn search(
         travel_ts: request.travel_timestamp,
         iterator: params.iterator,
     };
-    let guarantee = read::time(gateway, &collection, asked).await?;
-    let needed = guarantee::needed(guarantee, &collection);
     let partitions = read::partitions(&collection, &request.partition_names)
         .map_err(|fault| prefix_not_loaded(fault, "failed to search: "))?;
-    let target = read::target(context, &collection, partitions, guarantee);
+    let (target, needed) = read::begin(gateway, context, &collection, asked, partitions).await?;
     let output = Output::resolve(&collection.schema, &request.output_fields)?;
     let question = question(&collection, target, params, &mut request, &output)?;
     let nq = question.nq;

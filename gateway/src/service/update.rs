@@ -1,13 +1,13 @@
 //! Partial updates: what must be there before any of one is written.
 
 use millstream_catalog::model::{Collection, Fault, FieldSchema, PartitionId};
-use millstream_dataflow::api::KeyList;
+use millstream_dataflow::records::incomplete;
 
 use super::{Context, by_keys, read};
 use crate::convert::columns::Batch;
 use crate::dml;
 use crate::gateway::Gateway;
-use crate::guarantee::{self, Asked};
+use crate::guarantee::Asked;
 
 /// Refuses an update of keys that have no row, when a row cannot be made of what is given.
 ///
@@ -27,22 +27,14 @@ pub(super) async fn check_rows(
     }
     let keys = read::key_list(dml::pks_of(batch, pk.id)?);
     // Level 0 is Strong: the rows as they are now.
-    let guarantee = read::time(gateway, collection, Asked::default()).await?;
-    let needed = guarantee::needed(guarantee, collection);
-    let target = read::target(context, collection, partition.into_iter().collect(), guarantee);
+    let partitions = partition.into_iter().collect();
+    let (target, needed) =
+        read::begin(gateway, context, collection, Asked::default(), partitions).await?;
     let fields = [pk.id];
     let found = by_keys::fetch(gateway, &target, &fields, &keys);
     let found = gateway.closer.read(&collection.channels, needed, context.timeout(), found).await?;
     let Some(at) = found.1.iter().position(Option::is_none) else { return Ok(()) };
-    let key = match &keys {
-        KeyList::Int(keys) => keys[at].to_string(),
-        KeyList::Text(keys) => keys[at].clone(),
-    };
-    Err(Fault::invalid(format!(
-        "fieldSchema({}) has no corresponding fieldData pass in, and there is no row of primary \
-         key {key} to take it from",
-        lacking.name
-    )))
+    Err(incomplete(&lacking.name, &keys.name(at).unwrap_or_default()))
 }
 
 /// A field that must have a value and is not given.
