@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ChannelId, Collection, CollectionId, CollectionSchema, ConsistencyLevel, Database, Fault,
-    IndexDef, LoadState, Partition, PartitionId, Props, RequestId, Timestamp,
+    FileRef, IndexDef, LoadState, Partition, PartitionId, Props, RequestId, Segment, SegmentId,
+    ShardState, Timestamp,
 };
 use crate::tso::Tso;
 
@@ -78,6 +79,19 @@ pub struct Checkpoint {
     pub seq: u64,
     /// Closed-through of the channel as it was right after `seq`.
     pub closed: Timestamp,
+}
+
+/// What a flush or a compaction of one shard made: one change of its manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlushCommit {
+    /// How far the shard is in files now.
+    pub state: ShardState,
+    /// Segments that come; their files are in the object store, durably.
+    pub added: Vec<Segment>,
+    /// Segments that go; their files become garbage.
+    pub removed: Vec<SegmentId>,
+    /// A channel whose log is needed less than before.
+    pub checkpoint: Option<(ChannelId, Checkpoint)>,
 }
 
 /// Blocks of ids by purpose. Ids of one kind are never handed out twice.
@@ -179,9 +193,53 @@ pub trait Catalog: Send + Sync {
     /// Moves the checkpoint of a channel forward; a step back is ignored.
     async fn checkpoint_set(&self, channel: ChannelId, to: Checkpoint) -> Result<(), Fault>;
 
+    /// Replaces the state of a shard, adds and removes segments and moves a checkpoint forward (a
+    /// step back is ignored), in one durable transaction. Files that are not named any more, of
+    /// removed segments and of deltas, become garbage. The same commit again is harmless.
+    ///
+    /// # Errors
+    /// 100 `collection not found[collection=..]` when the collection is dropped to the end; 5 when
+    /// the shard is flushed as far already or further, its `since` would go back, a removed
+    /// segment is not there, an added one is there with other content, or a file is garbage or
+    /// there with other content. Nothing is changed then.
+    async fn flush_commit(&self, commit: FlushCommit) -> Result<(), Fault>;
+    /// Adds artefacts to a segment and removes some by their kinds, these first. One that is there
+    /// under an added kind is replaced; removing a missing one is harmless. Files that are not
+    /// named any more become garbage.
+    ///
+    /// # Errors
+    /// 600 `segment not found[segment=..]`: the file is the caller's to delete; 5 when an added
+    /// file is garbage.
+    async fn segment_files_set(
+        &self,
+        segment: SegmentId,
+        add: Vec<(String, FileRef)>,
+        remove: Vec<String>,
+    ) -> Result<(), Fault>;
+    /// The shards of all collections that are creating, created or dropping, each with its
+    /// segments in order of their ids. A shard that was never flushed is not among them.
+    async fn manifest(&self) -> Result<Vec<(ShardState, Vec<Segment>)>, Fault>;
+    /// The shards of one collection with their segments, until they are forgotten. Of a collection
+    /// that was never flushed, or never was: none.
+    async fn manifest_of(
+        &self,
+        collection: CollectionId,
+    ) -> Result<Vec<(ShardState, Vec<Segment>)>, Fault>;
+    /// The collections that are dropped to the end and whose manifest is not forgotten yet.
+    async fn manifest_dropped(&self) -> Result<Vec<CollectionId>, Fault>;
+    /// Makes all files of a dropped collection garbage and returns them. Again: none.
+    ///
+    /// # Errors
+    /// 5 while the collection's drop is not finished.
+    async fn manifest_forget(&self, collection: CollectionId) -> Result<Vec<FileRef>, Fault>;
+    /// The files that nothing names any more and that are to be deleted, in order of their names.
+    async fn garbage(&self) -> Result<Vec<FileRef>, Fault>;
+    /// Forgets garbage by its names after the files are gone. What is not there is no error.
+    async fn garbage_done(&self, names: &[String]) -> Result<(), Fault>;
+
     /// Called with a collection's id after each change to it was committed, by whatever process
     /// the back end can hear (in process for SQLite, LISTEN/NOTIFY for Postgres); `None` means
-    /// that anything may have changed.
+    /// that anything may have changed. What only the manifest tells is no such change.
     fn watch(&self, on_change: Box<dyn Fn(Option<CollectionId>) + Send + Sync>);
     /// Whether the back end answers; the text says what is wrong.
     async fn check(&self) -> Result<(), Fault>;

@@ -5,6 +5,10 @@
 //! ([`tso::Tso`]) and its source of ids ([`ids::IdBlocks`]), because both must survive every
 //! crash, and this is the one place that already does.
 //!
+//! The catalog also holds the segment *manifest*: which files hold the rows of a shard, and up to
+//! which position of its log. [`catalog::Catalog::flush_commit`] changes it, with the checkpoint
+//! of a channel, in one transaction, and notes in it which files nobody needs any more.
+//!
 //! # How changes are serialized
 //! A change of metadata is one transaction. It waits for its turn (SQLite: the writer's lock;
 //! Postgres: an advisory lock), checks that this process still owns the catalog, takes a
@@ -22,7 +26,7 @@
 //! A collection between 1 and 3 of its creation cannot be found; one that is being dropped is
 //! unreadable at once, and its name is free for another collection, which has another id.
 //!
-//! Nothing is overwritten. Each row is valid in an interval of TSO time; a change ends versions
+//! No object is overwritten. Each row is valid in an interval of TSO time; a change ends versions
 //! and adds versions. `collection_at` reads the versions of a past moment, in turn with the
 //! changes, so that what it once answered for a time stays true.
 //!

@@ -3,6 +3,8 @@
 //! The rows live in a [`MemoryData`] that outlives the catalog over it, as a disk outlives a
 //! process: opening another catalog over the same data is a restart.
 
+mod manifest;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +19,7 @@ use crate::ddl::StoredCatalog;
 use crate::model::{ChannelId, Code, CollectionId, Fault, RequestId, Timestamp};
 use crate::store::{At, Counter, Row, RowState, Store, Table, Txn};
 use crate::tso::WindowStore;
+use manifest::Manifest;
 
 /// The catalog in memory.
 pub type MemoryCatalog = StoredCatalog<MemoryStore>;
@@ -60,7 +63,7 @@ struct State {
     rows: BTreeMap<Table, Vec<Row>>,
     small: Small,
     requests: Vec<(RequestId, CollectionId, Timestamp)>,
-    checkpoints: BTreeMap<ChannelId, Checkpoint>,
+    manifest: Manifest,
 }
 
 /// What is small enough to be copied at the start of a transaction.
@@ -148,16 +151,14 @@ impl Store for MemoryStore {
     }
 
     async fn checkpoint_get(&self, channel: ChannelId) -> Result<Option<Checkpoint>, Fault> {
-        Ok(self.data.state.lock().await.checkpoints.get(&channel).copied())
+        Ok(self.data.state.lock().await.manifest.checkpoint(channel))
     }
 
     async fn checkpoint_set(&self, channel: ChannelId, to: Checkpoint) -> Result<(), Fault> {
         let mut state = self.data.state.lock().await;
         self.fence(&self.data.window.lock())?;
-        let there = state.checkpoints.entry(channel).or_insert(to);
-        if to.seq > there.seq {
-            *there = to;
-        }
+        state.manifest.forward(channel, to);
+        state.manifest.keep();
         Ok(())
     }
 
@@ -192,6 +193,7 @@ impl Drop for MemoryTxn {
         for (table, rows) in &mut self.state.rows {
             rows.truncate(undo.lengths.get(table).copied().unwrap_or(0));
         }
+        self.state.manifest.undo();
         self.state.small = undo.small;
         self.state.requests.truncate(undo.requests);
     }
@@ -329,6 +331,7 @@ impl Txn for MemoryTxn {
         done: Box<dyn FnOnce() + Send>,
     ) -> Result<(), Fault> {
         self.undo = None;
+        self.state.manifest.keep();
         // The state is free before anybody hears of the change and comes to look.
         drop(self);
         done();

@@ -50,6 +50,14 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A channel that there is.
+pub(crate) fn check_channel(channel: ChannelId, channels: u16) -> Result<(), Fault> {
+    if channel.0 < channels {
+        return Ok(());
+    }
+    Err(Fault::internal(format!("channel {channel} is not one of the {channels} channels")))
+}
+
 /// Every shard needs a channel of its own.
 pub(crate) fn check_shards(shards: u16, channels: u16) -> Result<(), Fault> {
     let max = u32::from(channels).min(limits::SHARDS_MAX);

@@ -4,7 +4,11 @@
 //! its version is ended and another added, so every past moment can still be read. The rules of
 //! what may change are in `ddl` and `rules`, once; a back end only keeps rows.
 
+mod manifest;
+
 use async_trait::async_trait;
+
+pub use manifest::ManifestTxn;
 
 use crate::catalog::Checkpoint;
 use crate::model::{ChannelId, CollectionId, Fault, RequestId, Timestamp};
@@ -111,7 +115,7 @@ pub trait Store: WindowStore + 'static {
 
 /// An open transaction. Dropping it undoes everything.
 #[async_trait]
-pub trait Txn: Send {
+pub trait Txn: ManifestTxn {
     /// The row with an id, in any state.
     async fn get(&mut self, table: Table, id: i64, at: At) -> Result<Option<Row>, Fault>;
     /// The row with a name that is not `Dropping`.

@@ -8,12 +8,16 @@
 
 #[path = "behaviour/ddl.rs"]
 mod ddl;
+#[path = "behaviour/files.rs"]
+mod files;
 #[path = "behaviour/home.rs"]
 mod home;
 #[path = "behaviour/keys.rs"]
 mod keys;
 #[path = "behaviour/life.rs"]
 mod life;
+#[path = "behaviour/manifest.rs"]
+mod manifest;
 #[path = "behaviour/objects.rs"]
 mod objects;
 #[path = "behaviour/postgres.rs"]
@@ -88,6 +92,21 @@ behaviours! {
         the_partitions_of_a_partition_key_cannot_be_changed,
         the_number_of_partitions_of_a_partition_key_is_part_of_the_definition,
         four_thousand_partitions_are_made_in_one_change,
+    }
+    manifest {
+        a_flush_is_there_after_a_restart,
+        files_that_a_flush_does_not_name_any_more_are_garbage,
+        the_same_flush_again_is_harmless,
+        a_flush_that_contradicts_the_manifest_changes_nothing,
+        only_what_exists_is_flushed,
+        a_dropped_collection_keeps_its_manifest_until_it_is_forgotten,
+        artefacts_come_and_go,
+        a_flush_never_moves_a_checkpoint_back,
+        thousands_of_segments_are_one_flush,
+        flushes_of_many_shards_at_once_are_no_news,
+    }
+    files {
+        any_sequence_of_changes_loses_no_file_and_deletes_none_in_use,
     }
     life {
         everything_is_there_after_a_restart,

@@ -11,6 +11,7 @@ mod collection;
 mod database;
 mod index;
 mod intent;
+mod manifest;
 mod partition;
 mod rows;
 #[cfg(test)]
@@ -21,11 +22,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::RwLock;
 
-use crate::catalog::{Catalog, Checkpoint, Created, IdKind, Intent, NewCollection, NewIndex};
+use crate::catalog::{
+    Catalog, Checkpoint, Created, FlushCommit, IdKind, Intent, NewCollection, NewIndex,
+};
 use crate::clock::Clock;
 use crate::model::{
-    ChannelId, Collection, CollectionId, Database, Fault, IndexDef, LoadState, Partition,
-    PartitionId, Props, RequestId, Timestamp, limits,
+    ChannelId, Collection, CollectionId, Database, Fault, FileRef, IndexDef, LoadState, Partition,
+    PartitionId, Props, RequestId, Segment, SegmentId, ShardState, Timestamp, limits,
 };
 use crate::rules::{self, Limits};
 use crate::store::{At, Counter, Store, Table, Txn};
@@ -289,11 +292,61 @@ impl<S: Store> Catalog for StoredCatalog<S> {
     }
 
     async fn checkpoint_set(&self, channel: ChannelId, to: Checkpoint) -> Result<(), Fault> {
-        if channel.0 >= self.channels {
-            let text = format!("channel {channel} is not one of the {} channels", self.channels);
-            return Err(Fault::internal(text));
-        }
+        rules::check_channel(channel, self.channels)?;
         self.store.checkpoint_set(channel, to).await
+    }
+
+    async fn flush_commit(&self, commit: FlushCommit) -> Result<(), Fault> {
+        let mut txn = self.store.write().await?;
+        match manifest::flush(&mut *txn, &commit, self.channels).await? {
+            true => txn.commit_quietly().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn segment_files_set(
+        &self,
+        segment: SegmentId,
+        add: Vec<(String, FileRef)>,
+        remove: Vec<String>,
+    ) -> Result<(), Fault> {
+        let mut txn = self.store.write().await?;
+        match manifest::files_set(&mut *txn, segment, &add, &remove).await? {
+            true => txn.commit_quietly().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn manifest(&self) -> Result<Vec<(ShardState, Vec<Segment>)>, Fault> {
+        manifest::all(&mut *self.store.read().await?).await
+    }
+
+    async fn manifest_of(
+        &self,
+        collection: CollectionId,
+    ) -> Result<Vec<(ShardState, Vec<Segment>)>, Fault> {
+        manifest::of(&mut *self.store.read().await?, collection).await
+    }
+
+    async fn manifest_dropped(&self) -> Result<Vec<CollectionId>, Fault> {
+        manifest::dropped(&mut *self.store.read().await?).await
+    }
+
+    async fn manifest_forget(&self, collection: CollectionId) -> Result<Vec<FileRef>, Fault> {
+        let mut txn = self.store.write().await?;
+        let garbage = manifest::forget(&mut *txn, collection).await?;
+        txn.commit_quietly().await?;
+        Ok(garbage)
+    }
+
+    async fn garbage(&self) -> Result<Vec<FileRef>, Fault> {
+        self.store.read().await?.garbage_list().await
+    }
+
+    async fn garbage_done(&self, names: &[String]) -> Result<(), Fault> {
+        let mut txn = self.store.write().await?;
+        txn.garbage_remove(names).await?;
+        txn.commit_quietly().await
     }
 
     fn watch(&self, on_change: Box<dyn Fn(Option<CollectionId>) + Send + Sync>) {

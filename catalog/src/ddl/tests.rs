@@ -1,6 +1,8 @@
 //! Crash atomicity: every change is cut off after each of its statements, on each local back
 //! end, and what a restart finds is the state before or the state after, never one between.
 
+mod manifest;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -264,9 +266,34 @@ async fn picture(catalog: &dyn Catalog) -> String {
     format!("{databases:?} {all:?} {intents:?}")
 }
 
+/// Changes in a row, and what can be seen of them.
+trait Story {
+    /// Number of changes.
+    const CHANGES: usize;
+    /// Makes one; each is possible after those before it.
+    async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault>;
+    /// All that can be read, the same in every run.
+    async fn picture(catalog: &dyn Catalog) -> String;
+}
+
+/// The life of objects.
+struct Objects;
+
+impl Story for Objects {
+    const CHANGES: usize = CHANGES;
+
+    async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
+        change(catalog, which).await
+    }
+
+    async fn picture(catalog: &dyn Catalog) -> String {
+        picture(catalog).await
+    }
+}
+
 /// A catalog that does `done` changes, then one that is cut off after `fuse` statements.
 /// Returns how that ended, and what a restart finds before, right after and after a retry.
-async fn cut<S: Store>(
+async fn cut<T: Story, S: Store>(
     store: impl AsyncFn() -> Arc<S>,
     done: usize,
     fuse: i64,
@@ -280,30 +307,30 @@ async fn cut<S: Store>(
     let before = {
         let (catalog, _) = start(i64::MAX).await;
         for which in 0..done {
-            change(&catalog, which).await.unwrap();
+            T::change(&catalog, which).await.unwrap();
         }
-        picture(&catalog).await
+        T::picture(&catalog).await
     };
     let outcome = {
         let (catalog, left) = start(i64::MAX).await;
         left.store(fuse, Ordering::SeqCst);
-        change(&catalog, done).await
+        T::change(&catalog, done).await
     };
     let (catalog, _) = start(i64::MAX).await;
-    let found = picture(&catalog).await;
+    let found = T::picture(&catalog).await;
     // A restart must also be able to go on; what is there already may be refused.
-    let _there_already = change(&catalog, done).await;
-    (outcome, [before, found, picture(&catalog).await])
+    let _there_already = T::change(&catalog, done).await;
+    (outcome, [before, found, T::picture(&catalog).await])
 }
 
 /// Cuts every change after each of its statements.
-async fn cut_everywhere<S: Store>(fresh: impl AsyncFn() -> Box<dyn StoreMaker<S>>) {
-    for done in 0..CHANGES {
+async fn cut_everywhere<T: Story, S: Store>(fresh: impl AsyncFn() -> Box<dyn StoreMaker<S>>) {
+    for done in 0..T::CHANGES {
         let (mut fuse, mut seen_before, mut seen_after) = (0, false, false);
         loop {
             let maker = fresh().await;
             let (outcome, [before, found, retried]) =
-                cut(async || maker.make().await, done, fuse).await;
+                cut::<T, S>(async || maker.make().await, done, fuse).await;
             assert!(found == before || found == retried, "change {done} cut at {fuse}");
             assert!(before != retried, "change {done} changes nothing");
             seen_before |= found == before;
@@ -331,13 +358,17 @@ impl StoreMaker<MemoryStore> for Arc<MemoryData> {
     }
 }
 
-#[test]
-fn a_change_cut_off_anywhere_is_whole_or_absent_in_memory() {
+fn cut_in_memory<T: Story>() {
     let fresh = async || {
         let maker: Box<dyn StoreMaker<MemoryStore>> = Box::new(Arc::<MemoryData>::default());
         maker
     };
-    futures::executor::block_on(cut_everywhere(fresh));
+    futures::executor::block_on(cut_everywhere::<T, _>(fresh));
+}
+
+#[test]
+fn a_change_cut_off_anywhere_is_whole_or_absent_in_memory() {
+    cut_in_memory::<Objects>();
 }
 
 #[cfg(feature = "sql")]
@@ -353,14 +384,18 @@ mod sqlite {
         }
     }
 
-    #[test]
-    fn a_change_cut_off_anywhere_is_whole_or_absent_on_sqlite() {
+    pub(super) fn cut_on_sqlite<T: Story>() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let fresh = async || {
             let maker: Box<dyn StoreMaker<SqlStore>> = Box::new(tempfile::tempdir().unwrap());
             maker
         };
-        runtime.block_on(cut_everywhere(fresh));
+        runtime.block_on(cut_everywhere::<T, _>(fresh));
+    }
+
+    #[test]
+    fn a_change_cut_off_anywhere_is_whole_or_absent_on_sqlite() {
+        cut_on_sqlite::<Objects>();
     }
 }
 

@@ -30,6 +30,7 @@ pub enum Code {
     GeneralCapacity = 250,
     ResourceGroupNotFound = 300,
     ChannelLack = 502,
+    SegmentNotFound = 600,
     IndexNotFound = 700,
     IndexNotSupported = 701,
     IndexDuplicate = 702,
@@ -129,6 +130,11 @@ impl Fault {
     /// `partition not found[partition=..]`, code 200.
     pub fn partition_not_found(partition: impl fmt::Display) -> Fault {
         Fault::new(Code::PartitionNotFound, format!("partition not found[partition={partition}]"))
+    }
+
+    /// `segment not found[segment=..]`, code 600.
+    pub fn segment_not_found(segment: impl fmt::Display) -> Fault {
+        Fault::new(Code::SegmentNotFound, format!("segment not found[segment={segment}]"))
     }
 
     /// The same fault behind a prefix: `<prefix>: <message>` or, in Milvus's older manner, with

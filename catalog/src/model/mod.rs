@@ -7,6 +7,7 @@ mod collection;
 mod error;
 mod ids;
 pub mod limits;
+mod manifest;
 pub mod object;
 mod schema;
 mod time;
@@ -19,6 +20,7 @@ pub use ids::{
     ChannelId, CollectionId, DatabaseId, FieldId, IndexId, PartitionId, RequestId, SegmentId,
     VChannel,
 };
+pub use manifest::{FileRef, LogPosition, Segment, ShardState, SlotState};
 pub use schema::{
     CollectionSchema, DataType, DefaultValue, FieldSchema, FunctionKind, FunctionSchema, Metric,
 };

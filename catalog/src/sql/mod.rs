@@ -11,6 +11,7 @@
 
 mod link;
 mod listen;
+mod manifest;
 mod txn;
 
 use std::str::FromStr;
@@ -269,13 +270,9 @@ impl Store for SqlStore {
     }
 
     async fn checkpoint_set(&self, channel: ChannelId, to: Checkpoint) -> Result<(), Fault> {
-        let sql = "INSERT INTO checkpoints (channel, seq, closed) VALUES ($1, $2, $3) \
-                   ON CONFLICT (channel) DO UPDATE SET seq = excluded.seq, \
-                   closed = excluded.closed WHERE excluded.seq > checkpoints.seq";
-        let large = |_| Fault::internal("a sequence does not fit the catalog");
-        let seq = i64::try_from(to.seq).map_err(large)?;
-        let args = [Arg::Int(i64::from(channel.0)), Arg::Int(seq), Arg::Int(ts(to.closed)?)];
-        self.link.change(sql.to_owned(), &args).await.map_err(fault).map(|_| ())
+        let args = manifest::checkpoint_args(channel, to)?;
+        let sql = manifest::CHECKPOINT_FORWARD.to_owned();
+        self.link.change(sql, &args).await.map_err(fault).map(|_| ())
     }
 
     async fn check(&self) -> Result<(), Fault> {

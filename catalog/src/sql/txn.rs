@@ -8,8 +8,8 @@ use super::{CHANGES, from_sql, ts};
 use crate::model::{CollectionId, Fault, RequestId, Timestamp};
 use crate::store::{At, Counter, Row, RowState, Table, Txn};
 
-/// Rows or ids in one statement: SQLite allows 32,766 arguments, and a row has 7.
-const CHUNK: usize = 500;
+/// Rows or ids in one statement: SQLite allows 32,766 arguments, and a row has 10 at most.
+pub(super) const CHUNK: usize = 500;
 /// `valid_to` of the versions that are valid now.
 const OPEN: i64 = i64::MAX;
 /// The columns of a row, as [`Record`] reads them.
@@ -69,7 +69,7 @@ fn versions(at: At) -> Result<String, Fault> {
 }
 
 /// `$1, $2, ..` for a list of ids that follows `before` arguments.
-fn marks(before: usize, count: usize) -> String {
+pub(super) fn marks(before: usize, count: usize) -> String {
     let marks: Vec<String> = (before + 1..=before + count).map(|n| format!("${n}")).collect();
     marks.join(", ")
 }
@@ -87,8 +87,24 @@ impl SqlTxn {
         records.into_iter().map(to_row).collect()
     }
 
-    async fn change(&mut self, sql: String, args: &[Arg<'_>]) -> Result<u64, Fault> {
+    pub(super) async fn change(&mut self, sql: String, args: &[Arg<'_>]) -> Result<u64, Fault> {
         self.open.change(sql, args).await.map_err(fault)
+    }
+
+    /// Commits and calls `done` when the changes may be visible.
+    pub(super) async fn finish(self, done: Box<dyn FnOnce() + Send>) -> Result<(), Fault> {
+        let SqlTxn { open, turn, .. } = self;
+        // A task of its own: a caller that goes away cannot part the commit from its news.
+        let task = tokio::spawn(async move {
+            let outcome = open.commit().await.map_err(commit_fault);
+            drop(turn);
+            if !matches!(outcome, Err((_, true))) {
+                done();
+            }
+            outcome.map_err(|(fault, _)| fault)
+        });
+        let lost = |e| Fault::plain(format!("outcome unknown: the commit's task was lost: {e}"));
+        task.await.unwrap_or_else(|e| Err(lost(e)))
     }
 }
 
@@ -257,17 +273,6 @@ impl Txn for SqlTxn {
             let sql = format!("SELECT pg_notify('{CHANGES}', $1)");
             self.change(sql, &[Arg::Text(&payload)]).await?;
         }
-        let SqlTxn { open, turn, .. } = *self;
-        // A task of its own: a caller that goes away cannot part the commit from its news.
-        let task = tokio::spawn(async move {
-            let outcome = open.commit().await.map_err(commit_fault);
-            drop(turn);
-            if !matches!(outcome, Err((_, true))) {
-                done();
-            }
-            outcome.map_err(|(fault, _)| fault)
-        });
-        let lost = |e| Fault::plain(format!("outcome unknown: the commit's task was lost: {e}"));
-        task.await.unwrap_or_else(|e| Err(lost(e)))
+        self.finish(done).await
     }
 }
