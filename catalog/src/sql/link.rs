@@ -14,6 +14,8 @@ use crate::model::{Code, Fault};
 const BUSY: Duration = Duration::from_secs(5);
 /// Connections that read. Describing a collection is rare: its callers cache.
 const READERS: u32 = 4;
+/// Rows that SQLite's thread reads ahead: each wait for the other side costs more than a row.
+const ROWS_AHEAD: usize = 1_024;
 /// How long Postgres may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// More arguments than this make a text that is unlikely to come again.
@@ -95,6 +97,7 @@ impl Link {
             // Every commit reaches the disk before it is answered.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .row_buffer_size(ROWS_AHEAD)
             .busy_timeout(BUSY);
         let pool = |max| {
             SqlitePoolOptions::new()
