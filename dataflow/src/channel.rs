@@ -11,10 +11,11 @@
 //! [`Channel::delete_found`].
 
 mod lookup;
+mod seal;
 mod shard;
 mod texts;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +25,9 @@ use millstream_catalog::model::{
     ChannelId, CollectionId, CollectionSchema, Fault, PartitionId, RequestId, Timestamp, VChannel,
 };
 use millstream_log::{Assembler, Delivery, Kind, Record, Unit};
-use millstream_segment::{Applied, Position, RowRef};
+use millstream_segment::{Applied, Position, RowRef, Sealed};
+use seal::Pace;
+pub(crate) use seal::Stored;
 use shard::Shard;
 
 use crate::read::ReadShard;
@@ -45,6 +48,22 @@ pub(crate) enum Effect {
     /// What the filter delete or the update of a request did on one shard: the number of rows, or
     /// why it did nothing.
     Outcome { request: RequestId, rows: Result<u64, Fault> },
+    /// A shard holds so much that is not written out, or for so long, that it should be sealed.
+    SealDue(VChannel),
+    /// A shard was sealed: what it holds must be written out, then [`Channel::flushed`].
+    Flush(Box<Flush>),
+    /// A shard is gone, with its collection.
+    Gone(VChannel),
+}
+
+/// What a sealed shard holds beyond what it held when it was sealed before.
+pub(crate) struct Flush {
+    pub(crate) vchannel: VChannel,
+    pub(crate) channel: ChannelId,
+    pub(crate) schema: Arc<CollectionSchema>,
+    /// The effective time of the seal: the shard is closed through it once this is written out.
+    pub(crate) eff: Timestamp,
+    pub(crate) sealed: Sealed,
 }
 
 /// The search of a filter delete for its rows: all that is visible at `eff` in the shard as it is.
@@ -83,6 +102,10 @@ pub(crate) struct Channel {
     effects: Vec<Effect>,
     /// Bytes of the records that wait.
     waiting_bytes: usize,
+    /// The shards with units that are not written out, by the last entry before the first of these,
+    /// with closed-through there.
+    pins: BTreeMap<(u64, VChannel), Timestamp>,
+    pace: Pace,
     norms: millstream_segment::NormFn,
 }
 
@@ -105,6 +128,8 @@ impl Channel {
             broken: None,
             effects: Vec::new(),
             waiting_bytes: 0,
+            pins: BTreeMap::new(),
+            pace: Pace::default(),
             norms,
         }
     }
@@ -121,6 +146,9 @@ impl Channel {
 
     /// Closed-through of the channel: every time up to here is closed on all its shards.
     pub(crate) fn closed(&self) -> Timestamp {
+        if self.waiting_bytes == 0 {
+            return self.closed;
+        }
         let shard = |s: &Shard| s.waiting.front().map(|w| w.eff.prev());
         self.shards.values().filter_map(shard).min().map_or(self.closed, |c| c.min(self.closed))
     }
@@ -146,11 +174,13 @@ impl Channel {
             Delivery::Broken(reason) => self.fail(reason),
             Delivery::Entry { seq, entry } => match self.assembler.push(seq, &entry) {
                 Ok(units) => {
+                    self.pace.bytes += entry.len() as u64;
                     for unit in units {
                         if let Err(reason) = self.apply(unit) {
                             return self.fail(reason);
                         }
                     }
+                    self.seal_what_is_due();
                     self.entry_began = Checkpoint { seq, closed: self.closed };
                 }
                 Err(corrupt) => self.fail(corrupt.to_string()),
@@ -198,8 +228,8 @@ impl Channel {
         if self.broken.is_some() || self.assembler.first_staged_seq().is_some() {
             return None;
         }
-        let needed = self.shards.values().map(|s| s.begins_after).min_by_key(|c| c.seq);
-        Some(needed.unwrap_or(self.entry_began))
+        let first = self.pins.first_key_value();
+        Some(first.map_or(self.entry_began, |(&(seq, _), &closed)| Checkpoint { seq, closed }))
     }
 
     fn fail(&mut self, reason: String) {
@@ -261,11 +291,19 @@ impl Channel {
                 }
                 return Ok(());
             };
-            let shard = Shard::new(schema, self.entry_began, self.norms)?;
-            self.shards.insert(vchannel, shard);
+            self.shards.insert(vchannel, Shard::new(schema, self.norms)?);
         }
         if let Some(shard) = self.shards.get_mut(&vchannel) {
             self.waiting_bytes += waiting.bytes;
+            if waiting.position > shard.writer.applied() {
+                let before = self.entry_began;
+                if shard.files.note(waiting.bytes, &self.pace, before) {
+                    self.pins.insert((before.seq, vchannel), before.closed);
+                }
+                if waiting.records.iter().any(|record| record.kind() == Kind::Seal) {
+                    shard.files.end(waiting.position);
+                }
+            }
             shard.waiting.push_back(waiting);
         }
         self.go_on(vchannel)
@@ -289,6 +327,8 @@ impl Channel {
             let (position, eff, request) = (waiting.position, waiting.eff, waiting.request);
             if record.kind() == Kind::Ddl {
                 self.ddl(vchannel, eff, &record)?;
+            } else if record.kind() == Kind::Seal {
+                self.seal(vchannel, eff);
             } else if let Some(plan) = record.blob().filter(|_| record.kind() == Kind::Delete) {
                 shard.finding = true;
                 let partitions = partitions_of(&record);
@@ -333,6 +373,8 @@ impl Channel {
                 Self::changed(&mut self.effects, collection, eff, gone.collect());
                 let shard = self.shards.remove(&vchannel);
                 self.gone.insert(vchannel);
+                self.pins.retain(|(_, of), _| *of != vchannel);
+                self.effects.push(Effect::Gone(vchannel));
                 // What was written behind the drop has nothing left to do.
                 for waiting in shard.into_iter().flat_map(|shard| shard.waiting) {
                     self.waiting_bytes -= waiting.bytes;

@@ -31,7 +31,8 @@ use crate::ask::Ask;
 use crate::channel::Channel;
 use crate::pool::Pool;
 use crate::shared::Shared;
-use counts::CountTrace;
+use crate::storage::{self, Flusher};
+use counts::{CountTrace, history_from};
 
 /// What a worker needs to build its dataflows.
 #[derive(Clone)]
@@ -45,6 +46,30 @@ pub(crate) struct Setup {
     pub(crate) inboxes: Arc<[Arc<Inbox>]>,
     /// Collections whose ddl records must come before their data.
     pub(crate) expected: Arc<HashSet<CollectionId>>,
+    /// Writes sealed shards out, if anything does.
+    pub(crate) flusher: Option<Arc<Flusher>>,
+}
+
+impl Setup {
+    /// The state of a channel that begins at a checkpoint, with what was written out of its shards.
+    fn channel(&self, id: ChannelId, from: Checkpoint) -> Channel {
+        let norms = millstream_index::inv_norms_of;
+        let mut channel = Channel::new(id, from, Arc::clone(&self.expected), norms);
+        if let Some(flusher) = &self.flusher {
+            let storage = flusher.storage();
+            for start in storage.shards.iter().filter(|start| start.channel == id) {
+                let loaded = storage::load(&storage.store, start, norms);
+                channel.load(start, loaded, history_from(from.closed));
+                if let Some((state, _)) = &start.stored {
+                    self.shared.set_flushed(start.vchannel, state.closed);
+                }
+            }
+        }
+        if let Some(fault) = channel.broken() {
+            self.shared.set_broken(id, fault.clone());
+        }
+        channel
+    }
 }
 
 /// The worker that owns a channel.
@@ -94,9 +119,7 @@ pub(crate) fn build(
         .zip(setup.checkpoints.iter())
         .map(|(id, &from)| {
             let id = ChannelId(id);
-            let expected = Arc::clone(&setup.expected);
-            let channel = || Channel::new(id, from, expected, millstream_index::inv_norms_of);
-            (owner(id, peers) == index).then(|| Rc::new(RefCell::new(channel())))
+            (owner(id, peers) == index).then(|| Rc::new(RefCell::new(setup.channel(id, from))))
         })
         .collect();
     let local = Rc::new(Local {
@@ -106,8 +129,11 @@ pub(crate) fn build(
         gated: Cell::new(0),
         search: RefCell::new(None),
     });
-    for id in 0..local.channels.len() as u16 {
-        let trace = ingest::build(worker, setup, &local, ChannelId(id));
+    for (id, from) in (0u16..).zip(setup.checkpoints.iter()) {
+        let mut trace = ingest::build(worker, setup, &local, ChannelId(id));
+        if let Some(trace) = &mut trace {
+            trace.forget_before(history_from(from.closed));
+        }
         local.counts.borrow_mut().push(trace);
     }
     let wake = search::build(worker, setup, &local, requests);

@@ -12,7 +12,9 @@ use crossbeam_channel::Sender;
 use futures::channel::oneshot;
 use hashbrown::HashSet;
 use millstream_catalog::catalog::Checkpoint;
-use millstream_catalog::model::{ChannelId, Code, CollectionId, Fault, RequestId, Timestamp};
+use millstream_catalog::model::{
+    ChannelId, Code, CollectionId, Fault, RequestId, Timestamp, VChannel,
+};
 use millstream_log::Inbox;
 use parking_lot::Mutex;
 use timely::communication::Allocator;
@@ -26,6 +28,7 @@ use crate::ask::{Ask, Reply};
 use crate::flow::{self, Incoming, Local, Setup, WakeRequests, owner};
 use crate::pool::Pool;
 use crate::shared::Shared;
+use crate::storage::{Flusher, Storage};
 
 /// How many workers, and what they read.
 pub struct Config {
@@ -40,6 +43,8 @@ pub struct Config {
     pub collections: HashSet<CollectionId>,
     /// The most bytes that wait between the log and a channel's worker.
     pub inbox_bytes: usize,
+    /// Where sealed shards are written out; without it, everything stays in memory and in the log.
+    pub storage: Option<Storage>,
     /// Called, on a worker thread, when a channel's checkpoint may move forward.
     pub on_checkpoint: Box<dyn Fn(ChannelId, Checkpoint) + Send + Sync>,
 }
@@ -61,6 +66,7 @@ struct Inner {
     shared: Arc<Shared>,
     entrances: Vec<Entrance>,
     inboxes: Vec<Arc<Inbox>>,
+    flusher: Option<Arc<Flusher>>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -73,7 +79,10 @@ fn setup(config: Config) -> Result<(Setup, Vec<Arc<Inbox>>), Fault> {
     let closed: Vec<Timestamp> = config.checkpoints.iter().map(|c| c.closed).collect();
     let inbox = |_: &Checkpoint| Arc::new(Inbox::new(config.inbox_bytes));
     let inboxes: Vec<_> = config.checkpoints.iter().map(inbox).collect();
+    let threaded = config.scan_threads > 0;
+    let flusher = config.storage.map(|storage| Flusher::start(storage, threaded)).transpose()?;
     let setup = Setup {
+        flusher: flusher.map(Arc::new),
         shared: Arc::new(Shared::new(&closed, config.on_checkpoint)),
         pool: Pool::new(config.scan_threads)?,
         threads: config.scan_threads,
@@ -95,7 +104,7 @@ impl Dataflow {
     pub fn start(config: Config) -> Result<Parts, Fault> {
         let workers = config.workers.max(1);
         let (setup, inboxes) = setup(config)?;
-        let shared = Arc::clone(&setup.shared);
+        let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
         let stopping = Arc::new(AtomicBool::new(false));
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| crossbeam_channel::unbounded::<Incoming>()).unzip();
@@ -128,6 +137,7 @@ impl Dataflow {
             shared,
             entrances,
             inboxes: inboxes.clone(),
+            flusher,
             stopping,
             threads: Mutex::new(vec![joiner]),
         };
@@ -140,7 +150,7 @@ impl Dataflow {
     /// When the pool cannot be started.
     pub fn manual(config: Config) -> Result<(Manual, Parts), Fault> {
         let (setup, inboxes) = setup(config)?;
-        let shared = Arc::clone(&setup.shared);
+        let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
         let allocator = Allocator::Thread(Default::default());
         let mut worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
         let (requests, receiver) = crossbeam_channel::unbounded();
@@ -149,11 +159,12 @@ impl Dataflow {
             shared,
             entrances: vec![Entrance { requests, wake }],
             inboxes: inboxes.clone(),
+            flusher: flusher.clone(),
             stopping: Arc::new(AtomicBool::new(false)),
             threads: Mutex::default(),
         };
         let parts = Parts { dataflow: Dataflow(Arc::new(inner)), inboxes };
-        Ok((Manual { worker, local }, parts))
+        Ok((Manual { worker, local, flusher }, parts))
     }
 
     async fn ask(&self, ask: Ask) -> Result<Reply, Fault> {
@@ -298,6 +309,25 @@ impl Dataflow {
         self.0.inboxes.get(usize::from(channel.0)).map_or(0, |inbox| inbox.bytes())
     }
 
+    /// Whether what the log says of these shards up to a time is in files.
+    pub fn is_flushed(&self, shards: &[VChannel], through: Timestamp) -> bool {
+        self.0.shared.is_flushed(shards, through)
+    }
+
+    /// Resolves when what the log says of these shards up to a time is in files. That takes a seal
+    /// of each: put a deadline around it.
+    ///
+    /// # Errors
+    /// When the workers stop.
+    pub async fn wait_flushed(
+        &self,
+        shards: Vec<VChannel>,
+        through: Timestamp,
+    ) -> Result<(), Fault> {
+        let done = self.0.shared.wait_flushed(shards, through);
+        done.await.map_err(|_| Fault::new(Code::ServiceUnavailable, "the server is stopping"))
+    }
+
     /// Announces a filter delete: call this before its records are written.
     pub fn delete_outcome(&self, request: RequestId, shards: usize) -> DeleteOutcome {
         let rows = self.0.shared.expect_outcome(request, shards);
@@ -317,6 +347,9 @@ impl Dataflow {
         for thread in self.0.threads.lock().drain(..) {
             // A worker that panicked has aborted the process already.
             let _ = thread.join();
+        }
+        if let Some(flusher) = &self.0.flusher {
+            flusher.stop();
         }
         self.0.shared.forget_callers();
     }
@@ -360,11 +393,15 @@ impl Drop for DeleteOutcome {
 pub struct Manual {
     worker: Worker,
     local: Rc<Local>,
+    flusher: Option<Arc<Flusher>>,
 }
 
 impl Manual {
     /// Schedules every operator that has something to do, once.
     pub fn step(&mut self) {
+        if let Some(flusher) = &self.flusher {
+            flusher.run_waiting();
+        }
         self.worker.step();
         flow::tidy(&self.local);
     }

@@ -28,5 +28,6 @@ mod part;
 mod pool;
 mod read;
 mod shared;
+pub mod storage;
 
 pub use handle::{Config, Dataflow, DeleteOutcome, Manual, Parts};

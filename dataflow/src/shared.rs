@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use futures::channel::oneshot;
 use hashbrown::HashMap;
 use millstream_catalog::catalog::Checkpoint;
-use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp};
+use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp, VChannel};
 use parking_lot::Mutex;
 
 use crate::ask::{Ask, Reply};
@@ -21,6 +21,25 @@ struct CloseWaiter {
     channels: Vec<ChannelId>,
     at_least: Timestamp,
     done: oneshot::Sender<()>,
+}
+
+struct FlushWaiter {
+    shards: Vec<VChannel>,
+    through: Timestamp,
+    done: oneshot::Sender<()>,
+}
+
+/// Through when shards are written out, and who waits for that.
+#[derive(Default)]
+struct Flushes {
+    through: HashMap<VChannel, Timestamp>,
+    waiters: Vec<FlushWaiter>,
+}
+
+impl Flushes {
+    fn is_through(&self, shards: &[VChannel], at: Timestamp) -> bool {
+        shards.iter().all(|shard| self.through.get(shard).is_some_and(|through| *through >= at))
+    }
 }
 
 struct Outcome {
@@ -44,6 +63,7 @@ pub(crate) struct Shared {
     broken: Mutex<HashMap<ChannelId, Fault>>,
     rows: AtomicI64,
     scanned: AtomicU64,
+    flushes: Mutex<Flushes>,
     pub(crate) on_checkpoint: OnCheckpoint,
 }
 
@@ -59,6 +79,7 @@ impl Shared {
             broken: Mutex::default(),
             rows: AtomicI64::new(0),
             scanned: AtomicU64::new(0),
+            flushes: Mutex::default(),
             on_checkpoint,
         }
     }
@@ -132,6 +153,7 @@ impl Shared {
     /// Forgets all callers, who hear that nobody will answer them.
     pub(crate) fn forget_callers(&self) {
         self.callers.lock().clear();
+        self.flushes.lock().waiters.clear();
     }
 
     /// Whether somebody still waits for an answer.
@@ -187,6 +209,49 @@ impl Shared {
 
     pub(crate) fn add_scanned(&self, rows: usize) {
         self.scanned.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that a shard is written out through a time, and wakes who waited for that.
+    pub(crate) fn set_flushed(&self, vchannel: VChannel, through: Timestamp) {
+        let mut flushes = self.flushes.lock();
+        let known = flushes.through.entry(vchannel).or_insert(through);
+        *known = (*known).max(through);
+        let waiters = std::mem::take(&mut flushes.waiters);
+        for waiter in waiters {
+            if flushes.is_through(&waiter.shards, waiter.through) {
+                // A caller that is gone waits for nothing.
+                let _ = waiter.done.send(());
+            } else if !waiter.done.is_canceled() {
+                flushes.waiters.push(waiter);
+            }
+        }
+    }
+
+    /// Whether all these shards are written out through a time.
+    pub(crate) fn is_flushed(&self, shards: &[VChannel], through: Timestamp) -> bool {
+        self.flushes.lock().is_through(shards, through)
+    }
+
+    /// Resolves when all these shards are written out through a time.
+    pub(crate) fn wait_flushed(
+        &self,
+        shards: Vec<VChannel>,
+        through: Timestamp,
+    ) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        let mut flushes = self.flushes.lock();
+        if flushes.is_through(&shards, through) {
+            // The receiver is right here.
+            let _ = done.send(());
+        } else {
+            flushes.waiters.push(FlushWaiter { shards, through, done });
+        }
+        receiver
+    }
+
+    /// Forgets a shard of a collection that is gone.
+    pub(crate) fn forget_flushed(&self, vchannel: VChannel) {
+        self.flushes.lock().through.remove(&vchannel);
     }
 
     /// Rows that reads and filter deletes looked at so far.

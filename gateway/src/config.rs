@@ -40,6 +40,8 @@ pub struct Config {
     pub catalog: String,
     /// `embedded`, for files in the data folder, or `nats://…`.
     pub log: String,
+    /// `local`, for files in the data folder, or `file://…`.
+    pub store: String,
     /// Timely workers; 0 means one for every two cores. More do not make one search faster.
     pub workers: usize,
     /// Threads that scan for searches; 0 means one a core.
@@ -62,6 +64,7 @@ impl Default for Config {
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9_091)),
             catalog: "sqlite".to_owned(),
             log: "embedded".to_owned(),
+            store: "local".to_owned(),
             workers: 0,
             scan_threads: 0,
             channels: 16,
@@ -99,6 +102,10 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// local or file://… [default: local]
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// Timely workers [default: one for every two cores]
     #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -58,6 +58,9 @@ async fn finish(gateway: &Arc<Gateway>, intent: Intent) -> Result<(), Fault> {
     publish(gateway, collection, partition, &record).await?;
     gateway.catalog.intent_finish(intent.id).await?;
     gateway.cache.invalidate(collection.id);
+    if matches!(intent.op, IntentOp::CollectionDrop(_)) {
+        gateway.garbage.notify_one();
+    }
     Ok(())
 }
 

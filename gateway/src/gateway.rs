@@ -10,6 +10,7 @@ use millstream_catalog::model::{Collection, CollectionId, Fault, LoadState, Requ
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::Dataflow;
 use millstream_log::Writer;
+use tokio::sync::Notify;
 
 use crate::deadlines::Deadlines;
 use crate::guarantee::Closer;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub writer: Arc<Writer>,
     /// Where reads go.
     pub dataflow: Dataflow,
+    /// Told when there may be files that nothing names.
+    pub garbage: Arc<Notify>,
     /// Half of the name of each request; random, so that two processes never use the same.
     pub process: u64,
     /// Requests that take longer are logged.
@@ -58,6 +61,8 @@ pub struct Gateway {
     pub telemetry: Telemetry,
     /// Requests that take longer are logged.
     pub slow: Duration,
+    /// Told when there may be files that nothing names.
+    pub garbage: Arc<Notify>,
     /// Whether a decided change waits to be carried to its end.
     pub unfinished: AtomicBool,
     process: u64,
@@ -67,7 +72,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway over a catalog, a log and workers; must be made in a runtime.
     pub fn new(parts: Parts, rpcs: &[&'static str]) -> Arc<Gateway> {
-        let Parts { catalog, writer, dataflow, process, slow } = parts;
+        let Parts { catalog, writer, dataflow, garbage, process, slow } = parts;
         let tso = catalog.tso();
         let deadlines = Deadlines::start();
         Arc::new(Gateway {
@@ -82,6 +87,7 @@ impl Gateway {
             queues: Queues::default(),
             deadlines,
             telemetry: Telemetry::new(rpcs),
+            garbage,
             unfinished: AtomicBool::new(true),
             requests: AtomicU64::new(1),
             catalog,

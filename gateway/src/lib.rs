@@ -25,6 +25,7 @@ pub mod deadlines;
 pub mod demo;
 pub mod dml;
 pub mod doctor;
+pub mod files;
 pub mod gateway;
 pub mod guarantee;
 pub mod logging;

@@ -6,16 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::Clock;
 use millstream_catalog::model::limits::{MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX};
-use millstream_catalog::model::{ChannelId, Collection, CollectionState, Fault};
+use millstream_catalog::model::{ChannelId, Collection, CollectionState, Fault, VChannel};
 use millstream_catalog::sql::SqlCatalog;
+use millstream_dataflow::storage::{Archive, StartShard, Storage};
 use millstream_dataflow::{Config as FlowConfig, Dataflow};
 use millstream_log::{Log, Nats, Wal, WalOptions, Writer};
+use millstream_store::Store;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -24,6 +28,7 @@ use tonic_health::server::HealthReporter;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
+use crate::files::{self, CatalogArchive};
 use crate::gateway::{Gateway, Parts};
 use crate::pb::milvus_service_server::MilvusServiceServer;
 use crate::service::{Limited, RPCS, Service};
@@ -71,6 +76,8 @@ pub struct Running {
     health: HealthReporter,
     stopping: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    /// What seals and deletes files.
+    background: [AbortHandle; 2],
     /// Last, so that the folder is unlocked when everything else is gone.
     _folder: DataFolder,
 }
@@ -90,17 +97,26 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
     let channels = catalog.channels();
     let log = open_log(config, &folder, channels).await?;
     let writer = Writer::new(Arc::clone(&log), catalog.tso());
-    let dataflow = start_dataflow(config, &catalog, &log).await?;
+    let store = open_store(config, &folder).await?;
+    let garbage = Arc::new(Notify::new());
+    let (archive, seals_due) = open_archive(config, &catalog, &store, &garbage).await?;
+    let dataflow = start_dataflow(config, &catalog, &log, (&store, archive)).await?;
     let parts = Parts {
         catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
         writer,
         dataflow: dataflow.clone(),
+        garbage: Arc::clone(&garbage),
         process: rand::random(),
         slow: Duration::from_millis(config.slow_request_ms),
     };
     let gateway = Gateway::new(parts, RPCS);
     gateway.row_ids.refill_in_background();
     ddl::roll_forward(&gateway).await.map_err(part("metadata"))?;
+    let known: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
+    let in_background = [
+        tokio::spawn(files::seal_due(Arc::clone(&gateway), seals_due)),
+        tokio::spawn(files::delete_garbage_when_told(known, store, garbage)),
+    ];
 
     let stopping = CancellationToken::new();
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -113,8 +129,19 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         serve_grpc(listener, service, health_service, stopping.clone())?,
         serve_admin(admin_listener, routes, stopping.clone()),
     ];
-    let _folder = folder;
-    Ok(Running { listen, admin, gateway, catalog, dataflow, health, stopping, tasks, _folder })
+    let background = in_background.map(|task| task.abort_handle());
+    Ok(Running {
+        listen,
+        admin,
+        gateway,
+        catalog,
+        dataflow,
+        health,
+        stopping,
+        tasks,
+        background,
+        _folder: folder,
+    })
 }
 
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
@@ -150,27 +177,73 @@ pub(crate) async fn open_log(
     Ok(Nats::connect(&config.log, channels).await.map_err(part("log"))?)
 }
 
+/// Opens the store of sealed rows that the settings name.
+pub(crate) async fn open_store(config: &Config, folder: &DataFolder) -> Result<Store, StartError> {
+    let address = match config.store.as_str() {
+        "local" => folder.path().join("store").display().to_string(),
+        url => url.to_owned(),
+    };
+    let opened = tokio::task::spawn_blocking(move || Store::open(&address)).await;
+    let opened = opened.map_err(|e| StartError::Other(format!("opening the store: {e}")))?;
+    opened.map_err(|e| part("store")(Fault::internal(e.to_string())))
+}
+
+/// The catalog as the archive of sealed shards, and the shards that are due to be sealed.
+async fn open_archive(
+    config: &Config,
+    catalog: &Arc<SqlCatalog>,
+    store: &Store,
+    garbage: &Arc<Notify>,
+) -> Result<(Arc<dyn Archive>, UnboundedReceiver<VChannel>), StartError> {
+    let catalog: Arc<dyn Catalog> = Arc::clone(catalog) as _;
+    if config.store == "local" {
+        // The folder is locked: nobody else writes files there that are not named yet.
+        files::delete_orphans(&catalog, store).await.map_err(part("store"))?;
+    }
+    let (due, seals_due) = unbounded_channel();
+    Ok((Arc::new(CatalogArchive::new(catalog, due, Arc::clone(garbage))), seals_due))
+}
+
+/// What exists when the workers start.
+async fn start_shards(catalog: &SqlCatalog) -> Result<Vec<StartShard>, Fault> {
+    let mut stored: HashMap<VChannel, _> = HashMap::new();
+    for (state, segments) in catalog.manifest().await? {
+        stored.insert(state.vchannel, (state, segments));
+    }
+    let all = catalog.collection_all().await?;
+    // The rows of one that is being dropped are not needed any more.
+    let stays = |c: &&Arc<Collection>| c.state != CollectionState::Dropping;
+    let mut shards = Vec::new();
+    for collection in all.iter().filter(stays) {
+        for (vchannel, channel) in collection.vchannels() {
+            let schema = Arc::clone(&collection.schema);
+            let stored = stored.remove(&vchannel);
+            shards.push(StartShard { vchannel, channel, schema, stored });
+        }
+    }
+    Ok(shards)
+}
+
 /// Starts the workers and lets the log feed them.
 async fn start_dataflow(
     config: &Config,
     catalog: &Arc<SqlCatalog>,
     log: &Arc<dyn Log>,
+    (store, archive): (&Store, Arc<dyn Archive>),
 ) -> Result<Dataflow, StartError> {
     let fault = part("catalog");
     let mut checkpoints = Vec::new();
     for channel in (0..log.channels()).map(ChannelId) {
         checkpoints.push(catalog.checkpoint_get(channel).await.map_err(&fault)?);
     }
-    let all = catalog.collection_all().await.map_err(&fault)?;
-    // The records of one that is being dropped may be gone from the log already.
-    let stays = |c: &&Arc<Collection>| c.state != CollectionState::Dropping;
-    let collections: HashSet<_> = all.iter().filter(stays).map(|c| c.id).collect();
+    let shards = start_shards(catalog).await.map_err(&fault)?;
     let flow = FlowConfig {
         workers: config.worker_count(),
         scan_threads: config.scan_thread_count(),
         checkpoints: checkpoints.clone(),
-        collections,
+        collections: shards.iter().map(|start| start.vchannel.collection).collect(),
         inbox_bytes: INBOX_BYTES,
+        storage: Some(Storage { store: store.clone(), archive, shards }),
         on_checkpoint: on_checkpoint(Arc::clone(catalog), Arc::clone(log)),
     };
     let parts = Dataflow::start(flow).map_err(part("workers"))?;
@@ -264,6 +337,7 @@ impl Running {
                 abort.abort();
             }
         }
+        self.background.iter().for_each(AbortHandle::abort);
         let dataflow = self.dataflow.clone();
         // Joins threads, so not on the runtime's own.
         if let Err(error) = tokio::task::spawn_blocking(move || dataflow.stop()).await {

@@ -9,8 +9,8 @@ use millstream_gateway::pb::schema::{CollectionSchema, FieldData, SearchResultDa
 use millstream_gateway::pb::search_request::SearchInput;
 use millstream_gateway::pb::{
     AllocTimestampRequest, CreateCollectionRequest, CreateIndexRequest, DeleteRequest,
-    DropCollectionRequest, InsertRequest, LoadCollectionRequest, MutationResult, QueryRequest,
-    QueryResults, SearchRequest, SearchResults, UpsertRequest,
+    DropCollectionRequest, FlushRequest, FlushResponse, InsertRequest, LoadCollectionRequest,
+    MutationResult, QueryRequest, QueryResults, SearchRequest, SearchResults, UpsertRequest,
 };
 use prost::Message;
 use thiserror::Error;
@@ -141,6 +141,20 @@ impl Client {
             ..LoadCollectionRequest::default()
         };
         accept(Some(&message(self.rpc().load_collection(request).await)?))
+    }
+
+    /// Flushes a collection: what it holds is in files when this returns.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub async fn flush(&self, collection: &str) -> Answer<FlushResponse> {
+        let request = FlushRequest {
+            collection_names: vec![collection.to_owned()],
+            ..FlushRequest::default()
+        };
+        let answer = message(self.rpc().flush(request).await)?;
+        accept(answer.status.as_ref())?;
+        Ok(answer)
     }
 
     /// Creates, indexes (L2) and loads a collection of the plain schema.

@@ -85,6 +85,15 @@ async fn healed(site: &mut Site, client: &Client, workload: &Workload) -> Histor
     }
 }
 
+/// Rows go to files all the time, so that faults meet every step of that.
+async fn flush_again_and_again(client: Client, pause_ms: u64) {
+    loop {
+        // A server that is down flushes nothing.
+        let _ = client.flush("durable").await;
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+    }
+}
+
 /// One trial: load, faults at random moments, and everything that was acknowledged is there.
 async fn trial(variant: Variant, fault: Fault, seed: u64) {
     eprintln!("{variant:?}, {fault:?}: MILLSTREAM_TEST_CRASH_SEED={seed}");
@@ -96,6 +105,7 @@ async fn trial(variant: Variant, fault: Fault, seed: u64) {
     client.prepare("durable", DIM, shards).await.expect("a collection");
     let workload = Workload::new(client.clone(), "durable", shards as usize);
     let mut history = History { late_parts: variant.has_nats(), ..History::default() };
+    let flushes = tokio::spawn(flush_again_and_again(client.clone(), random.random_range(5..120)));
     for round in 0..2 {
         let running = workload.start(4, 2, seed.wrapping_mul(31).wrapping_add(round));
         pause(&mut random, 200, 900).await;
@@ -108,6 +118,7 @@ async fn trial(variant: Variant, fault: Fault, seed: u64) {
         let read = workload.read(usize::MAX, Level::Strong, ask).await.expect("an answer");
         history.reads.push(read);
     }
+    flushes.abort();
     let unknown = history.writes.iter().filter(|write| write.outcome == Outcome::Unknown).count();
     let rows = match &history.reads[history.reads.len() - 3].seen {
         Seen::Rows(rows) => rows.len(),

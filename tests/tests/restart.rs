@@ -94,6 +94,9 @@ async fn reads_at_past_timestamps_equal_a_model(mut site: Site) {
         for _ in 0..40 {
             model.write(&client, "past", &mut random).await;
             model.check(&client, "past", &mut random, 1).await;
+            if random.random_range(0..12) == 0 {
+                client.flush("past").await.expect("a flush");
+            }
         }
         site.kill();
         site.restart().expect("a server that starts again");
@@ -111,6 +114,7 @@ async fn a_restart_answers_the_same_at_the_same_timestamp(mut site: Site) {
             (0..100).map(|n| (batch * 100 + n, 1 + (batch * 100 + n) * 7_919 % 65_521)).collect();
         client.insert("same", rows.len(), columns(&rows)).await.expect("rows");
     }
+    client.flush("same").await.expect("a flush");
     client.delete("same", "value % 10 == 3").await.expect("a delete");
     let at = client.now().await.expect("a timestamp");
     let ask = async |client: &Client| {

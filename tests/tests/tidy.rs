@@ -4,11 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files with `unsafe` blocks: each has a SAFETY line, a safe twin and a property test.
-const UNSAFE_ALLOWED: [&str; 3] = [
-    "dataflow/index/src/kernel.rs",
-    "dataflow/segment/src/chunk.rs",
-    "dataflow/store/src/map.rs",
-];
+const UNSAFE_ALLOWED: [&str; 3] =
+    ["dataflow/index/src/kernel.rs", "dataflow/segment/src/chunk.rs", "dataflow/store/src/map.rs"];
 /// Longest file, in lines, unless it says that it is a table.
 const FILE_LINES_MAX: usize = 600;
 /// Longest function, in lines.

@@ -152,23 +152,12 @@ pub(crate) async fn the_same_flush_again_is_harmless(home: Arc<Home>) {
     assert_eq!(catalog.garbage().await.unwrap(), garbage);
 }
 
-pub(crate) async fn a_flush_that_contradicts_the_manifest_changes_nothing(home: Arc<Home>) {
-    let catalog = home.open().await;
-    let c = create(&catalog, "c").await;
-    let mut first = flush(&c, 0, 10);
-    first.added = vec![segment(&c, 0, 1_001), segment(&c, 0, 1_002)];
-    first.state.deltas = vec![file("d1"), file("old")];
-    let mut other = flush(&c, 1, 10);
-    other.added = vec![segment(&c, 1, 1_003)];
-    let mut next = flush(&c, 0, 20);
-    next.state.deltas = vec![file("d1")];
-    for commit in [first, other, next.clone()] {
-        catalog.flush_commit(commit).await.unwrap();
-    }
-    let before = (catalog.manifest().await.unwrap(), catalog.garbage().await.unwrap());
-    assert_eq!(names(&before.1), ["old"]);
+/// What makes a flush wrong.
+type Spoil = Box<dyn Fn(&mut FlushCommit)>;
 
-    let wrong: Vec<(&str, Box<dyn Fn(&mut FlushCommit)>)> = vec![
+/// Ways to spoil a flush of a shard that is flushed to 20/7, and what the refusal says.
+fn wrong_flushes() -> Vec<(&'static str, Spoil)> {
+    vec![
         ("is flushed to 20/7", Box::new(|f| f.state.applied.seq = 20)),
         ("is flushed to 20/7", Box::new(|f| f.state.applied = LogPosition { seq: 20, index: 6 })),
         ("is flushed to 20/7", Box::new(|f| f.state.applied.seq = 3)),
@@ -208,14 +197,32 @@ pub(crate) async fn a_flush_that_contradicts_the_manifest_changes_nothing(home: 
         ("does not fit the catalog", Box::new(|f| f.added[0].max_ts = Timestamp::MAX)),
         ("does not fit the catalog", Box::new(|f| f.added[0].files[0].1.bytes = u64::MAX)),
         ("does not fit the catalog", Box::new(|f| f.state.deltas[0].bytes = u64::MAX)),
-    ];
+    ]
+}
+
+pub(crate) async fn a_flush_that_contradicts_the_manifest_changes_nothing(home: Arc<Home>) {
+    let catalog = home.open().await;
+    let c = create(&catalog, "c").await;
+    let mut first = flush(&c, 0, 10);
+    first.added = vec![segment(&c, 0, 1_001), segment(&c, 0, 1_002)];
+    first.state.deltas = vec![file("d1"), file("old")];
+    let mut other = flush(&c, 1, 10);
+    other.added = vec![segment(&c, 1, 1_003)];
+    let mut next = flush(&c, 0, 20);
+    next.state.deltas = vec![file("d1")];
+    for commit in [first, other, next] {
+        catalog.flush_commit(commit).await.unwrap();
+    }
+    let before = (catalog.manifest().await.unwrap(), catalog.garbage().await.unwrap());
+    assert_eq!(names(&before.1), ["old"]);
+
     let mut right = flush(&c, 0, 30);
     right.state.deltas = vec![file("d1"), file("d2")];
     right.removed = vec![SegmentId(1_001)];
     right.added = vec![segment(&c, 0, 1_004)];
     let at = Checkpoint { seq: 30, closed: Timestamp::from_ms(30) };
     right.checkpoint = Some((right.state.channel, at));
-    for (text, spoil) in wrong {
+    for (text, spoil) in wrong_flushes() {
         let mut commit = right.clone();
         spoil(&mut commit);
         let fault = catalog.flush_commit(commit).await.unwrap_err();

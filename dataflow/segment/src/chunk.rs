@@ -3,6 +3,8 @@
 //! This is the only file of the crate with `unsafe`. A buffer has a fixed capacity and never moves.
 //! The writer fills values beyond `len`, then releases `len`; a reader acquires `len` and sees a
 //! prefix that is never written again. The safe twin, checked by the tests below, is a `Vec`.
+//!
+//! A reader may also look at bytes that somebody else keeps, such as those of a mapped file.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -10,6 +12,8 @@ use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
 
 /// Bytes of a huge page; buffers at least this long are laid on huge pages.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -49,6 +53,8 @@ struct Shared<T> {
     capacity: usize,
     len: AtomicUsize,
     layout: Layout,
+    /// Keeps the memory of a buffer that was not made here; such a buffer has an empty layout.
+    _owner: Option<Bytes>,
 }
 
 // SAFETY: the memory is written only through the one `Writer` and only beyond `len`; readers touch
@@ -94,7 +100,8 @@ pub(crate) fn buffer<T: Plain>(capacity: usize) -> (Writer<T>, Reader<T>) {
     if huge {
         advise_huge(data.as_ptr().cast(), bytes);
     }
-    let shared = Arc::new(Shared { data, capacity, len: AtomicUsize::new(0), layout });
+    let len = AtomicUsize::new(0);
+    let shared = Arc::new(Shared { data, capacity, len, layout, _owner: None });
     (Writer(Arc::clone(&shared)), Reader(shared))
 }
 
@@ -152,11 +159,31 @@ impl<T: Plain> Writer<T> {
 }
 
 impl<T: Plain> Reader<T> {
+    /// A reader of little-endian values that lie in `bytes`; `None` when they are not aligned or no
+    /// whole number of values.
+    pub(crate) fn frozen(bytes: Bytes) -> Option<Reader<T>> {
+        const { assert!(cfg!(target_endian = "little"), "columns are little-endian") };
+        let capacity = bytes.len() / size_of::<T>();
+        let start = bytes.as_ptr().cast::<T>();
+        if !bytes.len().is_multiple_of(size_of::<T>()) || (capacity > 0 && !start.is_aligned()) {
+            return None;
+        }
+        let data = match capacity {
+            0 => NonNull::dangling(),
+            _ => NonNull::new(start.cast_mut())?,
+        };
+        let layout = Layout::new::<()>();
+        let len = AtomicUsize::new(capacity);
+        // The bytes do not move when their owner does, and nobody changes them while it lives.
+        Some(Reader(Arc::new(Shared { data, capacity, len, layout, _owner: Some(bytes) })))
+    }
+
     /// Everything that was published.
     pub(crate) fn as_slice(&self) -> &[T] {
         let len = self.0.len.load(Ordering::Acquire);
         // SAFETY: the first `len` values were written before `len` was released and are never
-        // written again; `data` is aligned, also when dangling for a length of zero.
+        // written again; `data` is aligned, also when dangling for a length of zero. The values of a
+        // frozen buffer are those of its owner, of which every bit pattern is a `T`.
         unsafe { slice::from_raw_parts(self.0.data.as_ptr(), len) }
     }
 
@@ -201,6 +228,34 @@ mod tests {
         assert!(!writer.push_bytes(&[1, 2, 3]));
         assert!(writer.push_bytes(&[1, 0, 0, 0, 2, 0, 0, 0]));
         assert_eq!(reader.as_slice(), &[1, 2]);
+    }
+
+    #[test]
+    fn a_frozen_buffer_holds_the_values_of_its_bytes_as_long_as_it_lives() {
+        let (mut writer, reader) = buffer::<i64>(64);
+        assert!(writer.push(&[3, -4, 5]));
+        let bytes = Bytes::from_owner(OwnedValues(reader));
+        let frozen = Reader::<i64>::frozen(bytes.slice(8..)).expect("aligned");
+        drop(bytes);
+        assert_eq!(frozen.as_slice(), &[-4, 5]);
+    }
+
+    struct OwnedValues(Reader<i64>);
+
+    impl AsRef<[u8]> for OwnedValues {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_aligned_or_not_whole_are_not_frozen() {
+        let (mut writer, reader) = buffer::<i64>(2);
+        assert!(writer.push(&[1, 2]));
+        let bytes = Bytes::from_owner(OwnedValues(reader));
+        assert!(Reader::<i64>::frozen(bytes.slice(1..9)).is_none());
+        assert!(Reader::<i64>::frozen(bytes.slice(..12)).is_none());
+        assert_eq!(Reader::<i64>::frozen(Bytes::new()).expect("empty").as_slice(), &[] as &[i64]);
     }
 
     #[test]

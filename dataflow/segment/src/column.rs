@@ -3,9 +3,11 @@
 
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use millstream_catalog::model::DataType;
 
 use crate::chunk::{Plain, Reader, Writer, buffer};
+use crate::frozen::FrozenColumn;
 use crate::input::{ColumnInput, Input};
 use crate::spec::{ColumnSpec, NormFn};
 
@@ -199,6 +201,41 @@ fn values(spec: &ColumnSpec, rows: usize, var_bytes: usize) -> (Values, Slices) 
     }
 }
 
+/// The values of a column of fixed width, of a whole number of rows.
+fn frozen_values(spec: &ColumnSpec, values: Bytes, inv_norms: Option<Bytes>) -> Option<Slices> {
+    fn dense<T: Plain>(
+        dim: usize,
+        values: Bytes,
+        inv_norms: Option<Bytes>,
+    ) -> Option<DenseReader<T>> {
+        Some(DenseReader {
+            data: Reader::frozen(values)?,
+            inv_norms: Reader::frozen(inv_norms?)?,
+            dim,
+        })
+    }
+    let dim = spec.dim;
+    Some(match spec.data_type {
+        DataType::Bool => Slices::U8(Reader::frozen(values)?),
+        DataType::Int8 => Slices::I8(Reader::frozen(values)?),
+        DataType::Int16 => Slices::I16(Reader::frozen(values)?),
+        DataType::Int32 => Slices::I32(Reader::frozen(values)?),
+        DataType::Int64 => Slices::I64(Reader::frozen(values)?),
+        DataType::Float => Slices::F32(Reader::frozen(values)?),
+        DataType::Double => Slices::F64(Reader::frozen(values)?),
+        DataType::FloatVector => Slices::Vector(dense(dim, values, inv_norms)?),
+        DataType::Float16Vector => Slices::Half(dense(dim, values, inv_norms)?),
+        DataType::BFloat16Vector => Slices::BHalf(dense(dim, values, inv_norms)?),
+        DataType::Int8Vector => Slices::Int8s(dense(dim, values, inv_norms)?),
+        DataType::BinaryVector => {
+            Slices::Binary { data: Reader::frozen(values)?, width: dim.div_ceil(8) }
+        }
+        DataType::VarChar | DataType::Array | DataType::Json | DataType::SparseFloatVector => {
+            return None;
+        }
+    })
+}
+
 impl ColumnWriter {
     /// Bytes of different lengths that still fit; unbounded for columns of fixed width.
     pub(crate) fn var_room(&self) -> usize {
@@ -308,6 +345,40 @@ impl<T: Plain> DenseReader<T> {
 }
 
 impl ColumnReader {
+    /// A column whose rows `from..to` lie in somebody else's memory; `None` when what lies there does
+    /// not have the form of the column.
+    pub(crate) fn frozen(
+        spec: &ColumnSpec,
+        column: &FrozenColumn,
+        (from, to): (usize, usize),
+    ) -> Option<ColumnReader> {
+        let part = |bytes: &Bytes, width: usize| {
+            (bytes.len() >= to * width).then(|| bytes.slice(from * width..to * width))
+        };
+        let validity = OnceLock::new();
+        if let Some(bytes) = &column.validity {
+            let bytes = part(bytes, 1)?;
+            if bytes.contains(&0) {
+                validity.set(Reader::frozen(bytes)?).ok()?;
+            }
+        }
+        let values = match &column.offsets {
+            Some(offsets) => {
+                // One offset more than rows.
+                let end = (to + 1) * 4;
+                let offsets = (offsets.len() >= end).then(|| offsets.slice(from * 4..end))?;
+                let bytes = Reader::frozen(column.values.clone())?;
+                Slices::Var { offsets: Reader::frozen(offsets)?, bytes }
+            }
+            None => {
+                let norms = column.inv_norms.as_ref().map(|norms| part(norms, 4));
+                frozen_values(spec, part(&column.values, spec.width()?)?, norms.flatten())?
+            }
+        };
+        let is_var = matches!(values, Slices::Var { .. });
+        (is_var == spec.width().is_none()).then_some(ColumnReader { values, validity })
+    }
+
     /// The first `rows` values, all of them published.
     pub(crate) fn slice(&self, rows: usize) -> ColumnSlice<'_> {
         match &self.values {

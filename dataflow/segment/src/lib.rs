@@ -24,6 +24,7 @@
 mod chunk;
 mod column;
 mod fill;
+mod frozen;
 mod input;
 mod list;
 mod pk;
@@ -33,10 +34,14 @@ mod spec;
 mod view;
 
 pub use column::ColumnSlice;
+pub use frozen::{Arrival, Corrupt, FrozenColumn, FrozenRows};
 pub use input::{Batch, ColumnInput, Input};
 pub use pk::{Key, Keys};
 pub use rows::Chunk;
-pub use shard::{Appended, Applied, Ends, Origins, Run, Scope, ShardWriter, WriteError};
+pub use shard::{
+    Appended, Applied, End, Ends, History, Origins, Run, Scope, Sealed, SealedRows, ShardWriter,
+    SlotState, Stored, StoredSlot, WriteError,
+};
 pub use spec::{ColumnSpec, NormFn, SpecError};
 pub use view::{ChunkRef, Selection, ShardView};
 

@@ -8,6 +8,7 @@ use millstream_catalog::model::Timestamp;
 use crate::Position;
 use crate::chunk::{Reader, Writer, buffer};
 use crate::column::{ColumnReader, ColumnSlice, ColumnWriter, column};
+use crate::frozen::{Arrival, Corrupt, FrozenColumn};
 use crate::input::ColumnInput;
 use crate::pk::Key;
 use crate::spec::{ColumnSpec, NormFn};
@@ -17,10 +18,28 @@ const FIRST_CHUNK_BYTES: usize = 64 << 10;
 /// No chunk is planned larger than this, unless a single row needs it.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// Chunks hold a multiple of this many rows, so that masks are whole words.
-const ROWS_STEP: usize = 64;
+pub(crate) const ROWS_STEP: usize = 64;
 
-/// One run: `[first row, eff, seq, index]` of the rows that one unit brought.
+/// One run: `[first row, eff, seq, ordinal << 32 | index]` of the rows that one unit brought.
 type Run = [u64; 4];
+
+fn run_of(arrival: &Arrival) -> Run {
+    let Arrival { row, eff, position, ordinal } = *arrival;
+    [u64::from(row), eff.0, position.seq, u64::from(ordinal) << 32 | u64::from(position.index)]
+}
+
+fn arrival_of(&[row, eff, seq, word]: &Run) -> Arrival {
+    let position = Position { seq, index: word as u32 };
+    Arrival { row: row as u32, eff: Timestamp(eff), position, ordinal: (word >> 32) as u32 }
+}
+
+/// How many rows of these columns, with so many bytes of different lengths each, make the largest
+/// chunk.
+pub(crate) fn chunk_rows(specs: &[ColumnSpec], var_row_bytes: usize) -> usize {
+    let fixed: usize = specs.iter().map(ColumnSpec::row_bytes).sum();
+    let rows = CHUNK_BYTES_MAX / (fixed + var_row_bytes + size_of::<Run>() / 8);
+    rows.max(1).next_multiple_of(ROWS_STEP)
+}
 
 /// Rows of one partition, immutable up to their number and their delete times.
 pub struct Chunk {
@@ -33,6 +52,45 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Rows `from..to` of columns that somebody else keeps, with the arrivals of these rows.
+    pub(crate) fn frozen(
+        specs: &[ColumnSpec],
+        first_row: u32,
+        columns: &[FrozenColumn],
+        (from, to): (usize, usize),
+        arrivals: &[Arrival],
+    ) -> Result<Arc<Chunk>, Corrupt> {
+        let column = |(at, spec): (usize, &ColumnSpec)| {
+            let column = columns.get(at).and_then(|c| ColumnReader::frozen(spec, c, (from, to)));
+            column.ok_or(Corrupt::Column(spec.field))
+        };
+        let columns = specs.iter().enumerate().map(column).collect::<Result<_, _>>()?;
+        let (mut runs, reader) = buffer(arrivals.len());
+        let written = arrivals.iter().all(|arrival| runs.push(&[run_of(arrival)]));
+        debug_assert!(written, "the buffer has the length of the arrivals");
+        let rows = to - from;
+        Ok(Arc::new(Chunk {
+            first_row,
+            capacity: rows,
+            columns,
+            runs: reader,
+            rows: AtomicUsize::new(rows),
+            deleted_at: OnceLock::new(),
+        }))
+    }
+
+    /// When the first `rows` rows came, in order; rows are counted from the chunk's first one.
+    pub fn arrivals(&self, rows: usize) -> impl Iterator<Item = Arrival> + '_ {
+        self.runs.as_slice().iter().take_while(move |run| (run[0] as usize) < rows).map(arrival_of)
+    }
+
+    /// The rows that ended, with their times.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = (usize, Timestamp)> + '_ {
+        let times = self.deleted_at.get().into_iter().flatten().enumerate();
+        let times = times.map(|(row, at)| (row, Timestamp(at.load(Ordering::Relaxed))));
+        times.filter(|(_, at)| at.0 != 0)
+    }
+
     /// Offset of the chunk's first row within its segment.
     pub fn first_row(&self) -> u32 {
         self.first_row
@@ -106,7 +164,7 @@ impl Chunk {
         let runs = self.runs.as_slice();
         let after = runs.partition_point(|run| run[0] as usize <= row);
         let run = after.checked_sub(1).and_then(|i| runs.get(i));
-        run.map_or_else(Position::default, |run| Position { seq: run[2], index: run[3] as u32 })
+        run.map_or_else(Position::default, |run| arrival_of(run).position)
     }
 
     /// The key of a row, from the column at `pk`.
@@ -217,8 +275,7 @@ impl ChunkWriter {
         &mut self,
         inputs: &[ColumnInput<'_>],
         (from, to): (usize, usize),
-        eff: Timestamp,
-        position: Position,
+        (eff, position, ordinal): (Timestamp, Position, u32),
         norms: NormFn,
     ) -> bool {
         let before = self.rows();
@@ -228,8 +285,8 @@ impl ChunkWriter {
                 return false;
             }
         }
-        let run = [before as u64, eff.0, position.seq, u64::from(position.index)];
-        if !self.runs.push(&[run]) {
+        let arrival = Arrival { row: before as u32, eff, position, ordinal };
+        if !self.runs.push(&[run_of(&arrival)]) {
             return false;
         }
         self.chunk.rows.store(before + (to - from), Ordering::Release);

@@ -2,6 +2,8 @@
 
 mod append;
 mod find;
+mod load;
+mod seal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +14,15 @@ use millstream_catalog::model::{FieldId, PartitionId, Timestamp};
 use thiserror::Error;
 
 use crate::list::{ListWriter, list};
-use crate::pk::{Key, Keys, PkIndex};
+use crate::pk::{Inserted, Key, Keys, PkIndex};
 use crate::rows::{Chunk, ChunkWriter};
 use crate::spec::{ColumnSpec, NormFn};
-use crate::view::{PartitionView, ShardView};
+use crate::view::{PartitionView, ShardView, pack};
 use crate::{Position, RowRef};
 
 pub use append::{Appended, Origins};
+pub use load::{History, Stored, StoredSlot};
+pub use seal::{End, Sealed, SealedRows, SlotState};
 
 /// Which partitions a delete or an upsert covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,8 @@ struct Partition {
     chunks: Vec<Arc<Chunk>>,
     /// The last unit that appended rows here, and the number of rows before it.
     appended: (Position, u32),
+    /// Rows before this one are in sealed segments.
+    sealed: u32,
 }
 
 impl Partition {
@@ -139,6 +145,10 @@ pub struct ShardWriter {
     view: Arc<ShardView>,
     ended: Vec<RowRef>,
     recent: find::Recent,
+    /// Rows that the unit being applied brought so far.
+    ordinal: u32,
+    /// The rows that ended since the shard was sealed.
+    ends: Vec<End>,
 }
 
 impl ShardWriter {
@@ -167,6 +177,8 @@ impl ShardWriter {
             view,
             ended: Vec::new(),
             recent: find::Recent::default(),
+            ordinal: 0,
+            ends: Vec::new(),
         }
     }
 
@@ -185,12 +197,22 @@ impl ShardWriter {
         self.partitions.iter().map(|p| (p.id, p.live))
     }
 
+    /// All rows that are there, live or ended.
+    pub fn all(&self) -> impl Iterator<Item = Appended> + '_ {
+        let of = |(slot, p): (u32, &Partition)| {
+            let rows = if p.chunks.is_empty() { 0 } else { p.rows };
+            Appended { first: RowRef { slot, row: 0 }, rows }
+        };
+        (0u32..).zip(&self.partitions).map(of).filter(|rows| rows.rows > 0)
+    }
+
     /// Begins a unit; `false` when the shard already holds its effects and it must be skipped.
     pub fn begin(&mut self, position: Position) -> bool {
         if position <= self.applied {
             return false;
         }
         self.applied = position;
+        self.ordinal = 0;
         true
     }
 
@@ -295,9 +317,25 @@ impl ShardWriter {
             live: 0,
             chunks,
             appended,
+            sealed: 0,
         });
         self.slots.insert(id, slot);
         Ok(slot)
+    }
+
+    /// Enters a new row into the pk index, and into the list of duplicates when it is one.
+    fn index_row(&mut self, row: RowRef, key: Key<'_>) {
+        let (partitions, pk) = (&self.partitions, self.pk);
+        let (groups, duplicates) = (&mut self.groups, &mut self.duplicates);
+        let key_of = |row| key_in(partitions, pk, row);
+        if let Inserted::Duplicate(before) = self.index.insert(key, row, key_of) {
+            let group = *groups.entry(before).or_insert_with(|| {
+                duplicates.push([pack(before), pack(before)]);
+                pack(before)
+            });
+            groups.insert(row, group);
+            duplicates.push([group, pack(row)]);
+        }
     }
 
     /// Ends the live rows of the keys in scope that were there before this unit.
@@ -349,6 +387,7 @@ impl ShardWriter {
                     self.groups.remove(&row);
                 }
                 self.recent.note(eff, row);
+                self.ends.push(End { eff, position: self.applied, row });
             }
             let count = rows.len() as i64;
             partition.live -= count;

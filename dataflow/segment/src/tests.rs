@@ -2,6 +2,7 @@
 
 mod model;
 mod runs;
+mod sealed;
 mod support;
 mod types;
 

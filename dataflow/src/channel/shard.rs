@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{CollectionSchema, Fault, FieldId, PartitionId, Timestamp};
 use millstream_log::{Column, ColumnData, Kind, Record};
 use millstream_segment::{
@@ -16,6 +15,7 @@ use millstream_segment::{
 
 use self::dynamic::Dynamic;
 use super::Waiting;
+use super::seal::Files;
 use super::texts::Texts;
 use crate::read::ReadShard;
 use crate::records::{ALL_PARTITIONS, OLD_KEYS, decode_runs, incomplete};
@@ -41,26 +41,39 @@ pub(super) struct Shard {
     /// Whether the first of `waiting` waits for the rows of a filter delete.
     pub(super) finding: bool,
     pub(super) dropped: HashSet<PartitionId>,
-    /// The last entry before the shard's first record, and closed-through there.
-    pub(super) begins_after: Checkpoint,
+    /// What of it is written out.
+    pub(super) files: Files,
 }
 
 impl Shard {
     /// A shard without rows.
-    pub(super) fn new(
-        schema: Arc<CollectionSchema>,
-        begins_after: Checkpoint,
-        norms: NormFn,
-    ) -> Result<Shard, String> {
+    pub(super) fn new(schema: Arc<CollectionSchema>, norms: NormFn) -> Result<Shard, String> {
         let (specs, pk) = ColumnSpec::of_schema(&schema).map_err(|e| e.to_string())?;
-        let texts = Texts::new(&schema, &specs)?;
+        Shard::over(schema, ShardWriter::new(specs, pk, norms), HashSet::new())
+    }
+
+    /// A shard over rows that were written out, with the partitions of it that were dropped.
+    pub(super) fn over(
+        schema: Arc<CollectionSchema>,
+        writer: ShardWriter,
+        dropped: HashSet<PartitionId>,
+    ) -> Result<Shard, String> {
+        let view = writer.view();
+        let specs = view.specs();
+        let mut texts = Texts::new(&schema, specs)?;
+        for rows in writer.all() {
+            texts.append(&writer, rows);
+        }
         let dynamic = specs.iter().position(|spec| spec.merges);
         let dynamic = dynamic.map(|place| (specs[place].field, place));
-        let writer = ShardWriter::new(specs, pk, norms);
-        let view = writer.view();
-        let (waiting, dropped) = (VecDeque::new(), HashSet::new());
-        let finding = false;
-        Ok(Shard { schema, dynamic, writer, view, texts, waiting, finding, dropped, begins_after })
+        let (waiting, finding) = (VecDeque::new(), false);
+        let files = Files::default();
+        Ok(Shard { schema, dynamic, writer, view, texts, waiting, finding, dropped, files })
+    }
+
+    /// The schema of the rows.
+    pub(super) fn schema(&self) -> &Arc<CollectionSchema> {
+        &self.schema
     }
 
     /// The readers' ends.
@@ -109,7 +122,6 @@ impl Shard {
                 self.writer.delete(scope, eff, keys, &mut changed);
                 return Ok(changed);
             }
-            // A growing segment has no end yet: sealing writes it out, and nothing is written out.
             Kind::Seal | Kind::Ddl | Kind::Update => return Ok(changed),
         };
         for rows in appended.map_err(|e| e.to_string())? {

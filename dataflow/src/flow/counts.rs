@@ -48,7 +48,18 @@ pub(crate) enum Counted {
     TooOld,
 }
 
+/// The oldest time at which the counts of a channel are known that begins at a checkpoint closed
+/// through `closed`.
+pub(crate) fn history_from(closed: Timestamp) -> Timestamp {
+    closed.minus_ms(HISTORY_MS)
+}
+
 impl CountTrace {
+    /// Answers no longer for times before `since`.
+    pub(crate) fn forget_before(&mut self, since: Timestamp) {
+        self.trace.set_logical_compaction(AntichainRef::new(&[since.0]));
+    }
+
     fn upper(&mut self) -> u64 {
         let mut upper = Antichain::new();
         self.trace.read_upper(&mut upper);
@@ -95,7 +106,7 @@ impl CountTrace {
         if upper == u64::MAX {
             return;
         }
-        let since = Timestamp(upper).minus_ms(HISTORY_MS).0;
+        let since = history_from(Timestamp(upper)).0;
         self.trace.set_logical_compaction(AntichainRef::new(&[since]));
         self.trace.set_physical_compaction(AntichainRef::new(&[upper]));
     }

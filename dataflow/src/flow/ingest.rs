@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{ChannelId, Fault, Timestamp, VChannel};
 use millstream_log::{Delivery, Inbox};
 use millstream_segment::{Position, RowRef};
@@ -15,15 +16,20 @@ use timely::worker::Worker;
 
 use super::counts::{CountTrace, CountUpdate, arrange};
 use super::{Local, Setup};
-use crate::channel::{Channel, Effect, Find};
+use crate::channel::{Channel, Effect, Find, Flush, Stored};
 use crate::read::find_rows;
 use crate::shared::Shared;
 
 /// Deliveries applied in one schedule; then other operators have their turn.
 const FUEL: usize = 8;
 
-/// Rows that a filter delete found, on their way back from the pool.
-type FoundRows = (VChannel, Position, Result<Vec<RowRef>, Fault>);
+/// What comes back to a channel from elsewhere, about the unit of a shard at a position.
+enum Back {
+    /// Rows that a filter delete found.
+    Found(VChannel, Position, Result<Vec<RowRef>, Fault>),
+    /// What was written out of a sealed shard, which is complete through a time.
+    Flushed(VChannel, Position, Timestamp, Vec<Stored>),
+}
 
 /// What the source of an owned channel works with.
 struct Source {
@@ -34,8 +40,8 @@ struct Source {
     inbox: Arc<Inbox>,
     again: Activator,
     wake: SyncActivator,
-    found: Receiver<FoundRows>,
-    found_sender: Sender<FoundRows>,
+    back: Receiver<Back>,
+    back_sender: Sender<Back>,
 }
 
 /// Builds the dataflow of a channel; the counts come back on the worker that owns it.
@@ -61,9 +67,9 @@ pub(super) fn build(
                     // A worker that is gone has nothing to wake.
                     let _ = waker.activate();
                 }));
-                let (found_sender, found) = crossbeam_channel::unbounded();
+                let (back_sender, back) = crossbeam_channel::unbounded();
                 let source =
-                    Source { id, setup, local, state, inbox, again, wake, found, found_sender };
+                    Source { id, setup, local, state, inbox, again, wake, back, back_sender };
                 (source, capability)
             });
             move |output| {
@@ -89,9 +95,11 @@ impl Source {
         let mut channel = self.state.borrow_mut();
         let mut counts: Vec<CountUpdate> = Vec::new();
         let mut left = FUEL;
+        // What was written out before the start counts too.
+        self.carry_out(&mut channel, &mut counts);
         loop {
-            if let Ok((vchannel, position, rows)) = self.found.try_recv() {
-                channel.delete_found(vchannel, position, rows);
+            if let Ok(back) = self.back.try_recv() {
+                self.come_back(&mut channel, back);
             } else if channel.is_full() {
                 // A filter delete that found its rows makes room, and wakes this operator.
                 break;
@@ -104,32 +112,68 @@ impl Source {
             } else {
                 break;
             }
-            for effect in channel.take_effects() {
-                match effect {
-                    Effect::Rows { collection, partition, eff, rows } => {
-                        self.setup.shared.add_rows(rows);
-                        let key = ((collection.0, partition.0), ());
-                        counts.push((key, eff.0, rows as isize));
-                    }
-                    Effect::Outcome { request, rows } => {
-                        self.setup.shared.report_outcome(request, rows);
-                    }
-                    Effect::Find(find) => self.start_find(find),
-                }
-            }
+            self.carry_out(&mut channel, &mut counts);
         }
         counts
     }
 
+    /// Does what applying asked for; changes of counts go to `counts`.
+    fn carry_out(&self, channel: &mut Channel, counts: &mut Vec<CountUpdate>) {
+        for effect in channel.take_effects() {
+            match effect {
+                Effect::Rows { collection, partition, eff, rows } => {
+                    self.setup.shared.add_rows(rows);
+                    let key = ((collection.0, partition.0), ());
+                    counts.push((key, eff.0, rows as isize));
+                }
+                Effect::Outcome { request, rows } => {
+                    self.setup.shared.report_outcome(request, rows);
+                }
+                Effect::Find(find) => self.start_find(find),
+                Effect::SealDue(vchannel) => {
+                    if let Some(flusher) = &self.setup.flusher {
+                        flusher.storage().archive.seal_due(vchannel);
+                    }
+                }
+                Effect::Flush(flush) => self.start_flush(flush),
+                Effect::Gone(vchannel) => self.setup.shared.forget_flushed(vchannel),
+            }
+        }
+    }
+
+    fn come_back(&self, channel: &mut Channel, back: Back) {
+        match back {
+            Back::Found(vchannel, position, rows) => channel.delete_found(vchannel, position, rows),
+            Back::Flushed(vchannel, position, eff, stored) => {
+                let before = channel.checkpoint();
+                channel.flushed(vchannel, position, &stored);
+                self.setup.shared.set_flushed(vchannel, eff);
+                report_checkpoint(channel, before, &self.setup.shared);
+            }
+        }
+    }
+
+    fn start_flush(&self, flush: Box<Flush>) {
+        let Some(flusher) = &self.setup.flusher else { return };
+        let (sender, wake) = (self.back_sender.clone(), self.wake.clone());
+        let (vchannel, position, eff) = (flush.vchannel, flush.sealed.applied, flush.eff);
+        let done = move |stored| {
+            // The worker is gone when this fails; the manifest has the files.
+            let _ = sender.send(Back::Flushed(vchannel, position, eff, stored));
+            let _ = wake.activate();
+        };
+        flusher.flush(flush, Box::new(done));
+    }
+
     fn start_find(&self, find: Find) {
-        let (sender, wake) = (self.found_sender.clone(), self.wake.clone());
+        let (sender, wake) = (self.back_sender.clone(), self.wake.clone());
         let (vchannel, position) = (find.vchannel, find.position);
         self.setup.shared.add_scanned(find.shard.view.rows(&find.partitions));
         self.setup.pool.spawn(
             move || find_rows(&find),
             move |rows| {
                 // The worker is gone when this fails, and with it the wish.
-                let _ = sender.send((vchannel, position, rows));
+                let _ = sender.send(Back::Found(vchannel, position, rows));
                 let _ = wake.activate();
             },
         );
@@ -160,6 +204,11 @@ fn deliver(channel: &mut Channel, delivery: Delivery, shared: &Shared) {
     if let Some(fault) = channel.broken().filter(|_| !was_broken) {
         shared.set_broken(channel.id(), fault.clone());
     }
+    report_checkpoint(channel, before, shared);
+}
+
+/// Says so when the checkpoint of a channel moved forward.
+fn report_checkpoint(channel: &Channel, before: Option<Checkpoint>, shared: &Shared) {
     if let Some(after) = channel.checkpoint().filter(|a| before.is_none_or(|b| a.seq > b.seq)) {
         (shared.on_checkpoint)(channel.id(), after);
     }

@@ -2,20 +2,9 @@
 
 use std::io::{self, Write};
 
-use serde::{Deserialize, Serialize};
+use millstream_catalog::model::FileRef;
 
 use crate::error::Corrupt;
-
-/// A file of the store as it was written: manifests keep these.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FileRef {
-    /// Name in the store, with `/` between folders.
-    pub name: String,
-    /// Length in bytes.
-    pub bytes: u64,
-    /// CRC32C of all bytes.
-    pub crc32c: u32,
-}
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +15,23 @@ pub struct Written {
     pub crc32c: u32,
 }
 
-impl FileRef {
+/// Comparing a file with what was written.
+pub trait Verify {
     /// Checks the length that a file has now.
-    pub fn verify_length(&self, bytes: u64) -> Result<(), Corrupt> {
+    ///
+    /// # Errors
+    /// When it is another one.
+    fn verify_length(&self, bytes: u64) -> Result<(), Corrupt>;
+
+    /// Checks that these are the bytes that were written. Reads all of them.
+    ///
+    /// # Errors
+    /// When they are not.
+    fn verify(&self, bytes: &[u8]) -> Result<(), Corrupt>;
+}
+
+impl Verify for FileRef {
+    fn verify_length(&self, bytes: u64) -> Result<(), Corrupt> {
         if bytes == self.bytes {
             return Ok(());
         }
@@ -36,8 +39,7 @@ impl FileRef {
         Err(Corrupt { file: self.name.clone(), what })
     }
 
-    /// Checks that these are the bytes that were written. Reads all of them.
-    pub fn verify(&self, bytes: &[u8]) -> Result<(), Corrupt> {
+    fn verify(&self, bytes: &[u8]) -> Result<(), Corrupt> {
         self.verify_length(bytes.len() as u64)?;
         let crc = crc32c::crc32c(bytes);
         if crc == self.crc32c {

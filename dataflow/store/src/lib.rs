@@ -48,9 +48,10 @@ mod map;
 mod store;
 mod table;
 
-pub use checksum::{FileRef, Written};
+pub use checksum::{Verify, Written};
 pub use error::{Corrupt, StoreError, WriteError};
 pub use map::{ALIGNMENT, Access, aligned, map_file};
+pub use millstream_catalog::model::FileRef;
 pub use store::{Fault, FileInfo, MemoryFiles, Store};
 pub use table::{
     Column, ColumnKind, MEANING_KEY, Piece, Table, TableColumn, VERSION, VERSION_KEY, Values,

@@ -15,7 +15,8 @@ use bytes::Bytes;
 
 pub use memory::{Fault, MemoryFiles};
 
-use crate::checksum::FileRef;
+use crate::FileRef;
+use crate::checksum::Verify;
 use crate::error::{StoreError, WriteError};
 use crate::map::Access;
 use local::{Local, sync_all};

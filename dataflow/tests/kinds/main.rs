@@ -1,23 +1,29 @@
 //! Searches and queries over every type of vector, compared with a naive model: random writes, then
-//! random questions at the time after each of them, on shards of several workers.
+//! random questions at the time after each of them, on shards of several workers, which are written
+//! out and started again in between.
 
 #![allow(clippy::unwrap_used)] // a test file, also where its functions are no tests
 
 mod ask;
+#[path = "../support/manifest.rs"]
+mod manifest;
 mod model;
 
 use std::sync::Arc;
 
 use futures::executor::block_on;
+use manifest::Manifest;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::SystemClock;
 use millstream_catalog::memory::{MemoryCatalog, MemoryData};
-use millstream_catalog::model::{ChannelId, PartitionId, RequestId, Timestamp};
+use millstream_catalog::model::{ChannelId, PartitionId, RequestId, Timestamp, VChannel};
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
+use millstream_dataflow::storage::{StartShard, Storage};
 use millstream_dataflow::{Config, Dataflow, shard};
 use millstream_log::memory::{MemoryLog, MemoryStore, Mode};
 use millstream_log::{Kind, Log, Record, RecordBuilder, Writer};
+use millstream_store::Store;
 use model::{COLLECTION, Model, Row, schema};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -25,8 +31,18 @@ use rand::{RngExt, SeedableRng};
 const CHANNELS: u16 = 3;
 const SHARDS: u16 = 3;
 
+/// What survives when a process ends.
+struct Kept {
+    log: Arc<MemoryStore>,
+    data: Arc<MemoryData>,
+    files: Store,
+    manifest: Arc<Manifest>,
+}
+
 /// A process, and what it should hold.
 struct World {
+    kept: Kept,
+    workers: usize,
     dataflow: Dataflow,
     writer: Arc<Writer>,
     tso: Arc<Tso>,
@@ -36,27 +52,44 @@ struct World {
     snapshots: Vec<(Timestamp, Vec<Row>)>,
 }
 
+/// Starts a process over what is kept.
+fn start(kept: &Kept, workers: usize) -> (Dataflow, Arc<Writer>, Arc<Tso>) {
+    let catalog = MemoryCatalog::open(&kept.data, Arc::new(SystemClock), CHANNELS).unwrap();
+    let log = MemoryLog::open(Arc::clone(&kept.log), true, Mode::Auto);
+    let shards = (0..SHARDS).map(|shard| {
+        let vchannel = VChannel { collection: COLLECTION, shard };
+        let stored = kept.manifest.stored(vchannel);
+        StartShard { vchannel, channel: ChannelId(shard), schema: schema(), stored }
+    });
+    let (store, archive) = (kept.files.clone(), Arc::clone(&kept.manifest) as _);
+    let parts = Dataflow::start(Config {
+        workers,
+        scan_threads: 2,
+        checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
+        collections: [COLLECTION].into_iter().collect(),
+        inbox_bytes: 1 << 20,
+        storage: Some(Storage { store, archive, shards: shards.collect() }),
+        on_checkpoint: Box::new(|_, _| {}),
+    })
+    .unwrap();
+    for (channel, inbox) in (0u16..).zip(parts.inboxes) {
+        block_on(log.subscribe(ChannelId(channel), 0, inbox)).unwrap();
+    }
+    let tso = catalog.tso();
+    (parts.dataflow, Writer::new(log, Arc::clone(&tso)), tso)
+}
+
 impl World {
-    fn start(workers: usize) -> World {
-        let (store, data) = (MemoryStore::new(CHANNELS), Arc::<MemoryData>::default());
-        let catalog = MemoryCatalog::open(&data, Arc::new(SystemClock), CHANNELS).unwrap();
-        let log = MemoryLog::open(Arc::clone(&store), true, Mode::Auto);
-        let parts = Dataflow::start(Config {
-            workers,
-            scan_threads: 2,
-            checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
-            collections: [COLLECTION].into_iter().collect(),
-            inbox_bytes: 1 << 20,
-            on_checkpoint: Box::new(|_, _| {}),
-        })
-        .unwrap();
-        for (channel, inbox) in (0u16..).zip(parts.inboxes) {
-            block_on(log.subscribe(ChannelId(channel), 0, inbox)).unwrap();
-        }
-        let tso = catalog.tso();
-        let writer = Writer::new(log, Arc::clone(&tso));
-        let (dataflow, model) = (parts.dataflow, Model::default());
-        let mut world = World { dataflow, writer, tso, requests: 0, model, snapshots: Vec::new() };
+    fn new(workers: usize) -> World {
+        let kept = Kept {
+            log: MemoryStore::new(CHANNELS),
+            data: Arc::default(),
+            files: Store::memory().0,
+            manifest: Arc::default(),
+        };
+        let (dataflow, writer, tso) = start(&kept, workers);
+        let (requests, model, snapshots) = (0, Model::default(), Vec::new());
+        let mut world = World { kept, workers, dataflow, writer, tso, requests, model, snapshots };
         let ddl = DdlRecord::CollectionCreate { schema: schema() }.encode().unwrap();
         world.write(|shard| {
             let mut record = builder(Kind::Ddl, ALL_PARTITIONS, shard, 0);
@@ -64,6 +97,24 @@ impl World {
             Some(record)
         });
         world
+    }
+
+    /// Writes all shards out.
+    fn flush(&mut self) {
+        let units = (0..SHARDS).map(|shard| {
+            let record = builder(Kind::Seal, ALL_PARTITIONS, shard, 0).finish().unwrap();
+            (ChannelId(shard), vec![record])
+        });
+        let shards = (0..SHARDS).map(|shard| VChannel { collection: COLLECTION, shard });
+        self.requests += 1;
+        let sealed = block_on(self.writer.write(RequestId(self.requests), units.collect()));
+        block_on(self.dataflow.wait_flushed(shards.collect(), sealed.unwrap())).unwrap();
+    }
+
+    /// Ends the process and starts another one.
+    fn restart(&mut self) {
+        self.dataflow.stop();
+        (self.dataflow, self.writer, self.tso) = start(&self.kept, self.workers);
     }
 
     fn write(&mut self, record: impl Fn(u16) -> Option<RecordBuilder>) {
@@ -105,7 +156,7 @@ fn builder(kind: Kind, partition: PartitionId, shard: u16, rows: usize) -> Recor
 
 fn run(seed: u64, workers: usize) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut world = World::start(workers);
+    let mut world = World::new(workers);
     for _ in 0..12 {
         let count = rng.random_range(1..40);
         let rows = (0..count).map(|_| Row::random(&mut rng)).collect();
@@ -117,6 +168,11 @@ fn run(seed: u64, workers: usize) {
             }
             1 | 2 => world.put(Kind::Upsert, partition, rows),
             _ => world.put(Kind::Insert, partition, rows),
+        }
+        match rng.random_range(0..8) {
+            0 | 1 => world.flush(),
+            2 => world.restart(),
+            _ => {}
         }
     }
     for _ in 0..150 {

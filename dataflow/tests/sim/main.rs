@@ -7,6 +7,9 @@
 //! code that can be right. `MILLSTREAM_SIM_SEEDS` is the number of seeds, `MILLSTREAM_SIM_SEED`
 //! runs one of them again.
 
+mod archive;
+#[path = "../support/manifest.rs"]
+mod manifest;
 mod oracle;
 mod questions;
 mod requests;

@@ -102,6 +102,8 @@ pub(crate) enum Op {
     PartitionDrop {
         partition: i64,
     },
+    /// Ends the growing segments of all shards.
+    Seal,
     Create,
 }
 
@@ -179,14 +181,14 @@ pub(crate) fn records(place: &Place, op: &Op) -> Vec<(ChannelId, Vec<Record>)> {
                     continue;
                 }
                 let mut record = record(Kind::Delete, *partition, keys.len());
-                let bytes: Vec<u8> = keys.iter().flat_map(|k| k.to_le_bytes()).collect();
+                let bytes = keys.iter().flat_map(|k| k.to_le_bytes()).collect::<Vec<u8>>();
                 record.fixed(PK, DataType::Int64, 8, &bytes);
                 record
             }
             Op::DeleteTokens { partition: Some(one), divisor } if place.by_key => {
                 let mut record = record(Kind::Delete, None, 2);
-                let listed = [*one, one % 3 + 1].map(i64::to_le_bytes).concat();
-                record.fixed(PARTITIONS, DataType::Int64, 8, &listed);
+                let two = [*one, one % 3 + 1].map(i64::to_le_bytes).concat();
+                record.fixed(PARTITIONS, DataType::Int64, 8, &two);
                 record.blob(&plan(&filter(*divisor)));
                 record
             }
@@ -195,18 +197,24 @@ pub(crate) fn records(place: &Place, op: &Op) -> Vec<(ChannelId, Vec<Record>)> {
                 record.blob(&plan(&filter(*divisor)));
                 record
             }
-            Op::PartitionDrop { partition } => {
-                let partition = PartitionId(*partition);
-                with_ddl(record(Kind::Ddl, None, 0), &DdlRecord::PartitionDrop { partition })
-            }
-            Op::Create => {
-                let schema = schema(place.by_key);
-                with_ddl(record(Kind::Ddl, None, 0), &DdlRecord::CollectionCreate { schema })
+            Op::Seal => record(Kind::Seal, None, 0),
+            Op::PartitionDrop { .. } | Op::Create => {
+                with_ddl(record(Kind::Ddl, None, 0), &ddl_of(place, op))
             }
         };
         units.push((channel, vec![record.finish().expect("a record of the simulation is valid")]));
     }
     units
+}
+
+/// What an op tells the shards.
+fn ddl_of(place: &Place, op: &Op) -> DdlRecord {
+    match op {
+        Op::PartitionDrop { partition } => {
+            DdlRecord::PartitionDrop { partition: PartitionId(*partition) }
+        }
+        _ => DdlRecord::CollectionCreate { schema: schema(place.by_key) },
+    }
 }
 
 fn with_ddl(mut record: RecordBuilder, ddl: &DdlRecord) -> RecordBuilder {

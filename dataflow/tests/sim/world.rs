@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use millstream_catalog::catalog::{Catalog, Checkpoint};
+use millstream_catalog::catalog::Catalog;
 use millstream_catalog::clock::Clock;
 use millstream_catalog::memory::{MemoryCatalog, MemoryData};
 use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp};
@@ -19,6 +19,7 @@ use millstream_log::{Log, WriteError, Writer};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::archive::Files;
 use crate::oracle::Oracle;
 use crate::questions::{Answer, Question, ask, expected};
 use crate::requests::{CHANNELS, DIM, KEYS, Op, PLACES, filter, plan, records};
@@ -46,6 +47,8 @@ pub(crate) struct Tally {
     filter_deletes: u64,
     updates: u64,
     refused_updates: u64,
+    flushes: u64,
+    failed_flushes: u64,
 }
 
 impl Tally {
@@ -60,9 +63,11 @@ impl Tally {
         self.filter_deletes += other.filter_deletes;
         self.updates += other.updates;
         self.refused_updates += other.refused_updates;
+        self.flushes += other.flushes;
+        self.failed_flushes += other.failed_flushes;
     }
 
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 10] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 12] {
         [
             ("acknowledged writes", self.acknowledged),
             ("writes of unknown outcome", self.unknown),
@@ -74,6 +79,8 @@ impl Tally {
             ("filter deletes", self.filter_deletes),
             ("updates", self.updates),
             ("refused updates", self.refused_updates),
+            ("flushes", self.flushes),
+            ("failed flushes", self.failed_flushes),
         ]
     }
 }
@@ -119,6 +126,7 @@ pub(crate) struct World {
     clock: Arc<SimClock>,
     catalog: Arc<MemoryData>,
     store: Arc<MemoryStore>,
+    files: Files,
     process: Option<Process>,
     /// Plans of filter deletes and what they mean.
     divisors: BTreeMap<Vec<u8>, i64>,
@@ -143,6 +151,7 @@ impl World {
             clock: Arc::new(SimClock(AtomicU64::new(START_MS))),
             catalog: Arc::default(),
             store: MemoryStore::new(CHANNELS),
+            files: Files::new(),
             process: None,
             divisors: BTreeMap::new(),
             next_token: 0,
@@ -173,13 +182,19 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let catalog = MemoryCatalog::open(&self.catalog, clock, CHANNELS).expect("memory opens");
         let tso = catalog.tso();
+        let random = &mut self.random;
+        let checkpoints = self.files.checkpoints(|kept| match random.random_bool(0.5) {
+            true => kept - 1,
+            false => random.random_range(0..kept),
+        });
         let config = Config {
             workers: 1,
             scan_threads: 0,
-            checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
+            checkpoints: checkpoints.clone(),
             collections: PLACES.iter().map(|p| p.id).collect(),
             inbox_bytes: 1 << 20,
-            on_checkpoint: Box::new(|_, _| {}),
+            storage: Some(self.files.storage()),
+            on_checkpoint: self.files.on_checkpoint(),
         };
         let (manual, parts) = Dataflow::manual(config).expect("a worker by hand");
         // Two gateways stamp the same channels in half of the worlds' lives.
@@ -193,7 +208,8 @@ impl World {
             .collect();
         for (channel, inbox) in (0u16..).zip(&parts.inboxes) {
             let inbox = Arc::clone(inbox);
-            let subscribed = gateways[0].log.subscribe(ChannelId(channel), 0, inbox);
+            let after = checkpoints[usize::from(channel)].seq;
+            let subscribed = gateways[0].log.subscribe(ChannelId(channel), after, inbox);
             futures::executor::block_on(subscribed).expect("memory subscribes");
         }
         self.process = Some(Process {
@@ -230,6 +246,7 @@ impl World {
             92..95 => self.ask_again(),
             95..97 => self.clock_jumps(),
             97..98 => self.crash(),
+            98 => self.files.fail(self.random.random()),
             _ => self.clock.0.store(self.clock.now_ms() + 1, Ordering::Relaxed),
         }
         self.poll();
@@ -250,7 +267,7 @@ impl World {
         };
         let given = [0.7, 0.5, 0.5].map(|share| self.random.random_bool(share));
         let rekey = self.random.random_bool(0.3);
-        let op = match self.random.random_range(0..26) {
+        let op = match self.random.random_range(0..29) {
             0..8 => Op::Insert { partition, rows: new_rows(&mut self.next_token) },
             8..13 => Op::Upsert { partition, rows: new_rows(&mut self.next_token) },
             13..16 => Op::Delete { partition: some_partition, keys },
@@ -263,6 +280,7 @@ impl World {
                 Op::Update { partition, rows, given, rekey }
             }
             24 => Op::Rekey { partition, rows: new_rows(&mut self.next_token) },
+            25..28 => Op::Seal,
             _ if PLACES[place].by_key => return,
             _ if self.random.random_bool(0.2) => Op::PartitionDrop { partition },
             _ => return,
@@ -535,6 +553,7 @@ impl World {
 
     /// After the last fault everything is answered, and the past is as it was.
     pub(crate) fn finish(mut self) -> Tally {
+        (self.tally.flushes, self.tally.failed_flushes) = self.files.heal();
         self.settle();
         let oracle = Oracle::read(&self.store, &self.divisors);
         for (place, token, ts) in &self.acknowledged_tokens {

@@ -101,6 +101,7 @@ impl Server {
             checkpoints: vec![Checkpoint::default(); CHANNELS.len()],
             collections: [ID].into_iter().collect(),
             inbox_bytes: 1 << 20,
+            storage: None,
             on_checkpoint: Box::new(|_, _| {}),
         })
         .unwrap();

@@ -47,6 +47,7 @@ impl Server {
             checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
             collections: [WIDE.id].into_iter().collect(),
             inbox_bytes: 1 << 20,
+            storage: None,
             on_checkpoint: Box::new(|_, _| {}),
         })
         .unwrap();

@@ -9,6 +9,7 @@ mod by_keys;
 mod collection;
 mod data;
 mod database;
+mod flush;
 mod hits;
 mod hybrid;
 mod index;
@@ -266,12 +267,12 @@ rpcs! {
     "Insert" insert(InsertRequest) -> MutationResult, dml, data::insert;
     "Upsert" upsert(UpsertRequest) -> MutationResult, dml, data::upsert;
     "Delete" delete(DeleteRequest) -> MutationResult, dml, data::delete;
-    "Flush" flush(FlushRequest) -> FlushResponse, none, system::flush;
+    "Flush" flush(FlushRequest) -> FlushResponse, none, flush::flush;
     "GetFlushState" get_flush_state(GetFlushStateRequest)
-        -> GetFlushStateResponse, none, system::flush_state;
-    "FlushAll" flush_all(FlushAllRequest) -> FlushAllResponse, none, system::flush_all;
+        -> GetFlushStateResponse, none, flush::flush_state;
+    "FlushAll" flush_all(FlushAllRequest) -> FlushAllResponse, none, flush::flush_all;
     "GetFlushAllState" get_flush_all_state(GetFlushAllStateRequest)
-        -> GetFlushAllStateResponse, none, system::flush_all_state;
+        -> GetFlushAllStateResponse, none, flush::flush_all_state;
 
     "Search" search(SearchRequest) -> SearchResults, dql, search::search;
     "HybridSearch" hybrid_search(HybridSearchRequest) -> SearchResults, dql, hybrid::search;

@@ -1,12 +1,12 @@
-//! The server itself: connecting, version, health, time, flushes, and the default roles.
+//! The server itself: connecting, version, health, time, and the default roles.
 #![allow(clippy::unused_async)] // the table of RPCs calls all handlers alike
 
 use std::sync::Arc;
 
-use millstream_catalog::model::{Collection, Fault};
+use millstream_catalog::model::Fault;
 
 use super::Context;
-use crate::convert::status::{Reply, success};
+use crate::convert::status::success;
 use crate::gateway::Gateway;
 use crate::pb;
 use crate::pb::common::{ServerInfo, StateCode};
@@ -163,57 +163,4 @@ pub(super) async fn user_names(
     _: pb::ListCredUsersRequest,
 ) -> Result<pb::ListCredUsersResponse, Fault> {
     Ok(pb::ListCredUsersResponse { status: Some(success()), usernames: vec![ROOT.to_owned()] })
-}
-
-/// Every acknowledged write is on stable storage already; a flush only has to say up to when.
-pub(super) async fn flush(
-    gateway: &Arc<Gateway>,
-    context: &Context,
-    request: pb::FlushRequest,
-) -> Result<pb::FlushResponse, Fault> {
-    let database = context.database(&request.db_name);
-    let mut collections: Vec<Arc<Collection>> = Vec::with_capacity(request.collection_names.len());
-    for name in &request.collection_names {
-        collections.push(gateway.collection(database, name).await?);
-    }
-    let now = gateway.now().await?;
-    let names = || request.collection_names.iter().cloned();
-    let seal_time = i64::try_from(now.physical_ms() / 1_000).unwrap_or(i64::MAX);
-    Ok(pb::FlushResponse {
-        db_name: database.to_owned(),
-        coll_seg_i_ds: names().map(|n| (n, Default::default())).collect(),
-        flush_coll_seg_i_ds: names().map(|n| (n, Default::default())).collect(),
-        coll_seal_times: names().map(|n| (n, seal_time)).collect(),
-        coll_flush_ts: names().map(|n| (n, now.0)).collect(),
-        ..pb::FlushResponse::default()
-    }
-    .with_status(success()))
-}
-
-pub(super) async fn flush_state(
-    gateway: &Arc<Gateway>,
-    context: &Context,
-    request: pb::GetFlushStateRequest,
-) -> Result<pb::GetFlushStateResponse, Fault> {
-    if !request.collection_name.is_empty() {
-        gateway.collection(context.database(&request.db_name), &request.collection_name).await?;
-    }
-    Ok(pb::GetFlushStateResponse { status: Some(success()), flushed: true })
-}
-
-pub(super) async fn flush_all(
-    gateway: &Arc<Gateway>,
-    _: &Context,
-    _: pb::FlushAllRequest,
-) -> Result<pb::FlushAllResponse, Fault> {
-    let flush_all_ts = gateway.now().await?.0;
-    Ok(pb::FlushAllResponse { status: Some(success()), flush_all_ts })
-}
-
-pub(super) async fn flush_all_state(
-    _: &Arc<Gateway>,
-    _: &Context,
-    _: pb::GetFlushAllStateRequest,
-) -> Result<pb::GetFlushAllStateResponse, Fault> {
-    Ok(pb::GetFlushAllStateResponse { status: Some(success()), flushed: true })
 }

@@ -116,6 +116,7 @@ impl Server {
             checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
             collections: [collection.id].into_iter().collect(),
             inbox_bytes: 1 << 20,
+            storage: None,
             on_checkpoint: Box::new(|_, _| {}),
         })
         .unwrap();

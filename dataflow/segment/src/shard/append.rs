@@ -8,10 +8,9 @@ use super::{Applied, Ends, Run, ShardWriter, WriteError, key_in, note};
 use crate::RowRef;
 use crate::fill::{Filled, Origin};
 use crate::input::{Batch, ColumnInput};
-use crate::pk::{Inserted, Keys};
+use crate::pk::Keys;
 use crate::rows::ChunkWriter;
 use crate::spec::ColumnSpec;
-use crate::view::pack;
 
 /// Missing values of at most about this many bytes are copied before they are appended.
 const FILL_BYTES: usize = 4 << 20;
@@ -333,6 +332,8 @@ impl ShardWriter {
             partition.appended = (self.applied, first);
         }
         let mut from = 0;
+        let ordinal = self.ordinal;
+        self.ordinal = ordinal.saturating_add(rows as u32);
         while from < rows {
             let fitting = partition.last.as_ref().map_or(0, |w| w.fitting(inputs, from, rows));
             if fitting == 0 {
@@ -346,7 +347,8 @@ impl ShardWriter {
             }
             let to = from + fitting;
             let writer = partition.last.as_mut().ok_or(WriteError::Full)?;
-            if !writer.append(inputs, (from, to), eff, self.applied, self.norms) {
+            let arrival = (eff, self.applied, ordinal.saturating_add(from as u32));
+            if !writer.append(inputs, (from, to), arrival, self.norms) {
                 return Err(WriteError::Full);
             }
             partition.rows += fitting as u32;
@@ -360,19 +362,8 @@ impl ShardWriter {
 
     /// Enters new rows into the pk index, and into the list of duplicates where they are some.
     fn index_rows(&mut self, slot: u32, first: u32, keys: Keys<'_>) {
-        let (partitions, pk) = (&self.partitions, self.pk);
-        let (index, groups, duplicates) = (&mut self.index, &mut self.groups, &mut self.duplicates);
         for i in 0..keys.len() {
-            let row = RowRef { slot, row: first + i as u32 };
-            let key_of = |row| key_in(partitions, pk, row);
-            if let Inserted::Duplicate(before) = index.insert(keys.get(i), row, key_of) {
-                let group = *groups.entry(before).or_insert_with(|| {
-                    duplicates.push([pack(before), pack(before)]);
-                    pack(before)
-                });
-                groups.insert(row, group);
-                duplicates.push([group, pack(row)]);
-            }
+            self.index_row(RowRef { slot, row: first + i as u32 }, keys.get(i));
         }
     }
 }

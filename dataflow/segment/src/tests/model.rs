@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     Insert(i64, Vec<i64>, Given),
     Upsert(Write),
     Update(Write),
@@ -24,7 +24,7 @@ enum Op {
 }
 
 #[derive(Clone, Debug)]
-struct Write {
+pub(super) struct Write {
     partition: i64,
     keys: Vec<i64>,
     /// The ended keys are the new ones and this, if they are others.
@@ -33,7 +33,7 @@ struct Write {
     given: Given,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let keys = || prop::collection::vec(0i64..25, 1..90);
     let partition = || 0i64..3;
     let given = || (any::<bool>(), any::<bool>()).prop_map(|(note, score)| [note, score, true]);
@@ -78,9 +78,9 @@ struct Row {
 }
 
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     rows: Vec<Row>,
-    next_token: i64,
+    pub(super) next_token: i64,
 }
 
 impl Model {
@@ -121,7 +121,7 @@ impl Model {
     }
 
     /// Applies an op; for an update that cannot be completed, the first row that lacks a rank.
-    fn apply(&mut self, op: &Op, eff: u64) -> Result<(), usize> {
+    pub(super) fn apply(&mut self, op: &Op, eff: u64) -> Result<(), usize> {
         match op {
             Op::Insert(p, keys, given) => self.insert(*p, keys, *given, &[], eff),
             Op::Upsert(w) => {
@@ -153,11 +153,11 @@ impl Model {
     }
 
     /// The rows that are visible at a time in partitions, and have one of the keys if there are any.
-    fn rows(&self, at: u64, partitions: &[i64], newest_only: bool) -> Vec<Seen> {
+    pub(super) fn rows(&self, at: u64, partitions: &[i64], newest_only: bool) -> Vec<Seen> {
         self.rows_of(None, at, partitions, newest_only)
     }
 
-    fn rows_of(
+    pub(super) fn rows_of(
         &self,
         keys: Option<&[i64]>,
         at: u64,
@@ -181,7 +181,7 @@ impl Model {
 }
 
 /// Applies an op as the unit at `position`; the changes it reports.
-fn apply(
+pub(super) fn apply(
     shard: &mut ShardWriter,
     text: bool,
     op: &Op,
@@ -238,7 +238,7 @@ fn apply(
 }
 
 /// The rows of some keys, found by them; `None` when too much ended since.
-fn found(
+pub(super) fn found(
     (shard, view): (&ShardWriter, &ShardView),
     text: bool,
     keys: &[i64],
@@ -258,7 +258,7 @@ fn found(
 }
 
 /// Drops are for ever: a partition id is never used again, so later ops on one become no-ops here.
-fn without_dropped(ops: Vec<Op>) -> Vec<Op> {
+pub(super) fn without_dropped(ops: Vec<Op>) -> Vec<Op> {
     let mut dropped = Vec::new();
     let mut alive = |op: &Op| match op {
         Op::Insert(p, ..) => !dropped.contains(p),

@@ -50,20 +50,24 @@ pub(super) fn norms(data_type: DataType, dim: usize, vectors: &[u8], out: &mut [
 }
 
 /// Columns 0 to 5: vector, pk, token, note, score, rank.
-pub(super) fn writer(text_keys: bool) -> ShardWriter {
+pub(super) fn specs(text_keys: bool) -> Vec<ColumnSpec> {
     let pk = if text_keys { DataType::VarChar } else { DataType::Int64 };
     let note = ColumnSpec { nullable: true, ..ColumnSpec::new(NOTE, DataType::VarChar, 0) };
     let default: Arc<[u8]> = SCORE_DEFAULT.to_le_bytes().into();
     let score = ColumnSpec::new(SCORE, DataType::Int32, 0);
-    let specs = vec![
+    vec![
         ColumnSpec::new(VECTOR, DataType::FloatVector, DIM),
         ColumnSpec::new(PK, pk, 0),
         ColumnSpec::new(TOKEN, DataType::Int64, 0),
         note,
         ColumnSpec { nullable: true, default: Some(default), ..score },
         ColumnSpec::new(RANK, DataType::Int16, 0),
-    ];
-    ShardWriter::new(specs, 1, norms)
+    ]
+}
+
+/// An empty shard of these columns.
+pub(super) fn writer(text_keys: bool) -> ShardWriter {
+    ShardWriter::new(specs(text_keys), 1, norms)
 }
 
 /// Offsets and bytes of values of different lengths.

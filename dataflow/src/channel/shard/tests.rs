@@ -33,7 +33,7 @@ fn shard(by_key: bool) -> Shard {
         version: 0,
         functions: Vec::new(),
     };
-    Shard::new(Arc::new(schema), Checkpoint::default(), millstream_index::inv_norms_of).unwrap()
+    Shard::new(Arc::new(schema), millstream_index::inv_norms_of).unwrap()
 }
 
 /// A record of Int64 columns, all of one length.
@@ -162,7 +162,7 @@ fn dynamic_shard() -> Shard {
         version: 0,
         functions: Vec::new(),
     };
-    Shard::new(Arc::new(schema), Checkpoint::default(), millstream_index::inv_norms_of).unwrap()
+    Shard::new(Arc::new(schema), millstream_index::inv_norms_of).unwrap()
 }
 
 fn documents(kind: Kind, rows: &[(i64, &str)]) -> Record {

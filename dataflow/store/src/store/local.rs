@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::FileInfo;
 use super::partial::{PARTIAL, Partial, list_folder, remove_abandoned};
-use crate::checksum::FileRef;
+use crate::FileRef;
 use crate::error::{StoreError, WriteError};
 use crate::map::{Access, map_file};
 

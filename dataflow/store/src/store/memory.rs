@@ -8,7 +8,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::FileInfo;
-use crate::checksum::{FileRef, Summed};
+use crate::FileRef;
+use crate::checksum::Summed;
 use crate::error::{StoreError, WriteError};
 use crate::map::aligned;
 

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::checksum::FileRef;
+use crate::FileRef;
+use crate::checksum::Verify;
 use crate::error::WriteError;
 use model::{Given, given_tables};
 

@@ -1,0 +1,165 @@
+//! When shards are sealed, and what the channel must keep of its log until they are written out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use millstream_catalog::catalog::Checkpoint;
+use millstream_catalog::model::{Fault, PartitionId, Timestamp, VChannel};
+use millstream_segment::{Applied, Chunk, History, Position, ShardWriter};
+
+use super::shard::Shard;
+use super::{Channel, Effect, Flush};
+use crate::storage::StartShard;
+
+/// A shard is sealed when records of so many bytes are not written out.
+const SHARD_BYTES_MAX: usize = 128 << 20;
+/// A shard is sealed when the channel keeps so much of its log for it: one quiet row never pins more.
+const LOG_BYTES_MAX: u64 = 256 << 20;
+/// A shard is sealed when its oldest unit that is not written out is so old, in milliseconds.
+const AGE_MAX_MS: u64 = 600_000;
+/// All shards are looked at whenever so many bytes came...
+const LOOK_BYTES: u64 = 16 << 20;
+/// ... or so many milliseconds of the log passed.
+const LOOK_MS: u64 = 30_000;
+
+/// How far the log of a channel has come.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// Bytes of the entries that came.
+    pub(super) bytes: u64,
+    looked_bytes: u64,
+    looked_at: Timestamp,
+}
+
+/// Units of a shard that are not written out.
+struct Pin {
+    before: Checkpoint,
+    /// Bytes of the channel's entries before them.
+    log_bytes: u64,
+}
+
+/// What of a shard is written out.
+#[derive(Default)]
+pub(super) struct Files {
+    /// The units since the last seal.
+    open: Option<Pin>,
+    bytes: usize,
+    /// Whether somebody was asked to seal it.
+    asked: bool,
+    /// The seals that are not written out, oldest first.
+    sealed: VecDeque<(Position, Pin)>,
+}
+
+/// Rows of a partition that were written out.
+pub(crate) struct Stored {
+    pub(crate) slot: u32,
+    pub(crate) first_row: u32,
+    pub(crate) rows: u32,
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+}
+
+impl Files {
+    /// Notes a unit; `true` when it is the first one that is not written out.
+    pub(super) fn note(&mut self, bytes: usize, pace: &Pace, before: Checkpoint) -> bool {
+        self.bytes += bytes;
+        let first = self.open.is_none();
+        if first {
+            self.open = Some(Pin { before, log_bytes: pace.bytes });
+        }
+        first && self.sealed.is_empty()
+    }
+
+    /// Notes the seal at `position`, behind the units that were noted: they are pinned until it is
+    /// written out, and those that follow from their own first one.
+    pub(super) fn end(&mut self, position: Position) {
+        (self.asked, self.bytes) = (false, 0);
+        self.sealed.extend(self.open.take().map(|pin| (position, pin)));
+    }
+
+    fn is_due(&self, pace: &Pace, closed: Timestamp) -> bool {
+        let Some(pin) = self.open.as_ref().filter(|_| !self.asked) else { return false };
+        self.bytes >= SHARD_BYTES_MAX
+            || pace.bytes - pin.log_bytes >= LOG_BYTES_MAX
+            || pin.before.closed < closed.minus_ms(AGE_MAX_MS)
+    }
+
+    /// What the log must keep.
+    fn needed(&self) -> Option<Checkpoint> {
+        let first = self.sealed.front().map(|(_, pin)| pin);
+        first.or(self.open.as_ref()).map(|pin| pin.before)
+    }
+}
+
+impl Channel {
+    /// Enters a shard as it was written out, and how its rows came to be; changes before `history`
+    /// count as if they came then. A shard that cannot be read stops the channel.
+    pub(crate) fn load(
+        &mut self,
+        start: &StartShard,
+        loaded: Result<(ShardWriter, History), Fault>,
+        history: Timestamp,
+    ) {
+        let (writer, changes) = match loaded {
+            Ok(loaded) => loaded,
+            Err(fault) => return self.fail(fault.message),
+        };
+        let slots = start.stored.as_ref().map_or(&[][..], |(state, _)| &state.slots);
+        let dropped = slots.iter().filter(|slot| slot.dropped_at.is_some());
+        let dropped = dropped.map(|slot| slot.partition).collect();
+        match Shard::over(Arc::clone(&start.schema), writer, dropped) {
+            Ok(shard) => self.shards.insert(start.vchannel, shard),
+            Err(reason) => return self.fail(reason),
+        };
+        let mut sums: BTreeMap<(Timestamp, PartitionId), i64> = BTreeMap::new();
+        for (partition, eff, rows) in changes {
+            *sums.entry((eff.max(history), partition)).or_default() += rows;
+        }
+        for ((eff, partition), rows) in sums {
+            let changed = vec![Applied { partition, rows }];
+            Self::changed(&mut self.effects, start.vchannel.collection, eff, changed);
+        }
+    }
+
+    /// Asks for a seal of every shard that holds too much, or for too long.
+    pub(super) fn seal_what_is_due(&mut self) {
+        let pace = &mut self.pace;
+        let late = pace.looked_at < self.closed.minus_ms(LOOK_MS);
+        if pace.bytes - pace.looked_bytes < LOOK_BYTES && !late {
+            return;
+        }
+        (pace.looked_bytes, pace.looked_at) = (pace.bytes, self.closed);
+        for (vchannel, shard) in &mut self.shards {
+            if shard.files.is_due(pace, self.closed) {
+                shard.files.asked = true;
+                self.effects.push(Effect::SealDue(*vchannel));
+            }
+        }
+    }
+
+    /// Seals a shard: what it holds beyond the seal before goes out.
+    pub(super) fn seal(&mut self, vchannel: VChannel, eff: Timestamp) {
+        let Some(shard) = self.shards.get_mut(&vchannel) else { return };
+        let sealed = shard.writer.seal();
+        let schema = Arc::clone(shard.schema());
+        let flush = Flush { vchannel, channel: self.id, schema, eff, sealed };
+        self.effects.push(Effect::Flush(Box::new(flush)));
+    }
+
+    /// Puts what was written out in the place of what was sealed at `position`, and lets the log go
+    /// that was kept for it.
+    pub(crate) fn flushed(&mut self, vchannel: VChannel, position: Position, stored: &[Stored]) {
+        let Some(shard) = self.shards.get_mut(&vchannel) else { return };
+        if shard.files.sealed.front().is_none_or(|(sealed, _)| *sealed != position) {
+            return;
+        }
+        for Stored { slot, first_row, rows, chunks } in stored {
+            shard.writer.freeze(*slot, *first_row, *rows, chunks);
+        }
+        if let Some((_, pin)) = shard.files.sealed.pop_front() {
+            self.pins.remove(&(pin.before.seq, vchannel));
+        }
+        if let Some(Checkpoint { seq, closed }) = shard.files.needed() {
+            self.pins.insert((seq, vchannel), closed);
+        }
+    }
+}

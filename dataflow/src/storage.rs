@@ -1,0 +1,81 @@
+//! Sealed shards in files: written out by one thread, named by the manifest, read at the start.
+//!
+//! A shard is written out as a whole at the position of a seal: with the files of earlier seals, the
+//! new ones hold everything of it up to there. First the files are on stable storage, then one
+//! transaction of the catalog names them, then readers see them in the place of the memory, and only
+//! then the log may forget what they hold. Whatever stops this half way leaves files that nothing
+//! names, and a log that still has everything.
+//!
+//! # Files of a shard
+//! All are Arrow tables; `N` is an id that is never used again.
+//!
+//! | name | rows | columns |
+//! |---|---|---|
+//! | `cC/sS/N-rows.arrow` | the rows of a segment, dead ones too | one for each stored field, by its name; for vectors with norms also `NAME/inv_norm` |
+//! | `cC/sS/N-runs.arrow` | a row for each run of rows that one unit brought | `row` (first of the run), `eff`, `seq`, `index`, `ordinal` |
+//! | `cC/sS/N-ends.arrow` | a row for each row that ended | `eff`, `seq`, `index`, `slot`, `row` |
+
+mod flusher;
+mod load;
+mod tables;
+mod write;
+
+use std::sync::Arc;
+
+use millstream_catalog::catalog::FlushCommit;
+use millstream_catalog::model::{
+    ChannelId, CollectionSchema, Fault, Segment, ShardState, VChannel,
+};
+use millstream_store::{Store, StoreError};
+
+pub(crate) use flusher::Flusher;
+pub(crate) use load::load;
+
+/// What the world around the workers does for shards that are written out. Every call but
+/// [`Archive::seal_due`] comes from the thread that writes files, and may block it.
+pub trait Archive: Send + Sync {
+    /// Takes `count` ids that nobody else gets, and returns the first.
+    ///
+    /// # Errors
+    /// When the catalog does not answer; asked again later.
+    fn ids(&self, count: u32) -> Result<i64, Fault>;
+
+    /// Makes the files of a shard count, in one durable transaction; the same again is harmless.
+    ///
+    /// # Errors
+    /// `CollectionNotFound` when the collection is gone: the files are deleted. Any other: tried
+    /// again later.
+    fn commit(&self, commit: FlushCommit) -> Result<(), Fault>;
+
+    /// A shard should be sealed: append a seal to its channel. Called on a worker: do not block.
+    fn seal_due(&self, vchannel: VChannel);
+}
+
+/// A shard as it is when the workers start.
+#[derive(Clone)]
+pub struct StartShard {
+    /// The shard.
+    pub vchannel: VChannel,
+    /// Its channel.
+    pub channel: ChannelId,
+    /// The newest schema of its collection.
+    pub schema: Arc<CollectionSchema>,
+    /// What was written out of it.
+    pub stored: Option<(ShardState, Vec<Segment>)>,
+}
+
+/// Where sealed shards are kept.
+#[derive(Clone)]
+pub struct Storage {
+    /// The files.
+    pub store: Store,
+    /// What they mean.
+    pub archive: Arc<dyn Archive>,
+    /// The shards of all collections that exist.
+    pub shards: Vec<StartShard>,
+}
+
+/// A fault that says what the store says.
+fn store_fault(error: StoreError) -> Fault {
+    Fault::internal(error.to_string())
+}

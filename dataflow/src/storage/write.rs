@@ -1,0 +1,208 @@
+//! Writing a sealed shard out: files, then the transaction that names them.
+
+use millstream_catalog::catalog::FlushCommit;
+use millstream_catalog::model::{
+    Code, Fault, FileRef, LogPosition, PartitionId, Segment, SegmentId, ShardState, SlotState,
+    Timestamp, VChannel,
+};
+use millstream_segment::{ColumnSpec, End, Sealed, SealedRows};
+use millstream_store::{Access, Store, Table, TableColumn, write_table};
+
+use super::load::{ROWS, RUNS, chunks_of};
+use super::tables::{Numbers, names, read_ends, row_columns};
+use super::{Archive, store_fault};
+use crate::channel::{Flush, Stored};
+
+/// So many files of ends are read when a shard is loaded; the next one replaces them all.
+const DELTAS_MAX: usize = 8;
+
+/// What is known of a shard's files.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    pub(super) state: Option<ShardState>,
+    /// The segments and their slots.
+    pub(super) segments: Vec<(SegmentId, u32)>,
+}
+
+/// Why a shard was not written out.
+pub(super) enum Failed {
+    /// Its collection is gone, and nobody needs the rows.
+    Gone,
+    /// Something that may work later.
+    Later(Fault),
+}
+
+/// Files of one attempt; they are deleted again when it fails.
+struct Attempt<'a> {
+    store: &'a Store,
+    folder: String,
+    files: Vec<FileRef>,
+}
+
+impl Attempt<'_> {
+    fn put(&mut self, name: &str, columns: &[TableColumn<'_>]) -> Result<FileRef, Fault> {
+        let name = format!("{}/{name}.arrow", self.folder);
+        let write = |out: &mut dyn std::io::Write| write_table(out, columns, &[]).map(drop);
+        let file = self.store.put_file(&name, write).map_err(store_fault)?;
+        self.files.push(file.clone());
+        Ok(file)
+    }
+
+    fn undo(self) {
+        for file in self.files {
+            if let Err(error) = self.store.delete_file(&file.name) {
+                // It is found again, and named by nothing, at the next start.
+                tracing::warn!(file = file.name, %error, "a file that is not needed was not deleted");
+            }
+        }
+    }
+}
+
+/// Writes the files of what a sealed shard holds; `None` when there is nothing to write. They are
+/// deleted again when one of them cannot be written.
+pub(super) fn prepare(
+    store: &Store,
+    archive: &dyn Archive,
+    flush: &Flush,
+    known: &Known,
+) -> Result<Option<FlushCommit>, Fault> {
+    let Flush { vchannel, sealed, .. } = flush;
+    if sealed.rows.is_empty() && sealed.ends.is_empty() && !changes(sealed, known) {
+        return Ok(None);
+    }
+    let folder = format!("c{}/s{}", vchannel.collection, vchannel.shard);
+    let mut attempt = Attempt { store, folder, files: Vec::new() };
+    match commit_of(&mut attempt, archive, flush, known) {
+        Ok(commit) => Ok(Some(commit)),
+        Err(fault) => {
+            attempt.undo();
+            Err(fault)
+        }
+    }
+}
+
+/// Makes written files count, and opens them. After a fault nobody knows whether they count, so the
+/// same must be tried again.
+pub(super) fn finish(
+    store: &Store,
+    archive: &dyn Archive,
+    flush: &Flush,
+    commit: &FlushCommit,
+    known: &mut Known,
+) -> Result<Vec<Stored>, Failed> {
+    if let Err(fault) = archive.commit(commit.clone()) {
+        if fault.code != Code::CollectionNotFound {
+            return Err(Failed::Later(fault));
+        }
+        // The collection's own files are garbage; these were never among them.
+        let of = |segment: &Segment| segment.files.iter().map(|(_, file)| file.clone()).collect();
+        let mut files: Vec<FileRef> =
+            commit.added.iter().flat_map(|s| -> Vec<_> { of(s) }).collect();
+        let before = known.state.as_ref().map_or(&[][..], |state| &state.deltas);
+        files.extend(commit.state.deltas.iter().filter(|file| !before.contains(file)).cloned());
+        Attempt { store, folder: String::new(), files }.undo();
+        return Err(Failed::Gone);
+    }
+    known.segments.retain(|(id, _)| !commit.removed.contains(id));
+    known.segments.extend(commit.added.iter().map(|segment| (segment.id, segment.slot)));
+    known.state = Some(commit.state.clone());
+    let open = |segment: &Segment| {
+        let (slot, first_row, rows) = (segment.slot, segment.first_row, segment.rows);
+        let chunks = chunks_of(store, segment, &flush.schema, false)?;
+        Ok(Stored { slot, first_row, rows, chunks })
+    };
+    let opened: Result<Vec<Stored>, Fault> = commit.added.iter().map(open).collect();
+    // The rows are safe in any case; those whose file does not open stay in memory.
+    Ok(opened.unwrap_or_else(|fault| {
+        tracing::error!(of = ?flush.vchannel, %fault, "segments just written cannot be opened");
+        Vec::new()
+    }))
+}
+
+/// Whether the partitions of a shard are not what its manifest says.
+fn changes(sealed: &Sealed, known: &Known) -> bool {
+    let dropped = |slot: &SlotState| slot.dropped_at.is_some();
+    let before = known.state.as_ref().map_or(&[][..], |state| &state.slots);
+    let drops = sealed.slots.iter().filter(|slot| slot.dropped_at.is_some()).count();
+    let released = |slot: u32| sealed.slots.get(slot as usize).is_some_and(|slot| slot.released);
+    drops != before.iter().filter(|slot| dropped(slot)).count()
+        || sealed.slots.len() != before.len()
+        || known.segments.iter().any(|(_, slot)| released(*slot))
+}
+
+/// Writes the files, and says what they are.
+fn commit_of(
+    attempt: &mut Attempt<'_>,
+    archive: &dyn Archive,
+    flush: &Flush,
+    known: &Known,
+) -> Result<FlushCommit, Fault> {
+    let Flush { vchannel, channel, schema, eff, sealed } = flush;
+    let (specs, _) = ColumnSpec::of_schema(schema).map_err(|e| Fault::internal(e.to_string()))?;
+    let names = names(schema, &specs);
+    let first_id = archive.ids(sealed.rows.len() as u32 + 1)?;
+    let mut added = Vec::with_capacity(sealed.rows.len());
+    for (id, rows) in (first_id + 1..).zip(&sealed.rows) {
+        let columns = row_columns(&names, &specs, &rows.chunks);
+        let file = attempt.put(&format!("{id}-rows"), &columns)?;
+        let runs = attempt.put(&format!("{id}-runs"), &Numbers::runs(&rows.chunks).columns())?;
+        added.push(segment(SegmentId(id), *vchannel, rows, file, runs));
+    }
+    let mut deltas = known.state.as_ref().map_or_else(Vec::new, |state| state.deltas.clone());
+    if !sealed.ends.is_empty() {
+        let mut ends = Vec::new();
+        if deltas.len() >= DELTAS_MAX {
+            for file in std::mem::take(&mut deltas) {
+                ends_of(attempt.store, &file, &mut ends)?;
+            }
+        }
+        ends.extend(&sealed.ends);
+        deltas.push(attempt.put(&format!("{first_id}-ends"), &Numbers::ends(&ends).columns())?);
+    }
+    let released = |slot: u32| sealed.slots.get(slot as usize).is_some_and(|slot| slot.released);
+    let removed = known.segments.iter().filter(|(_, slot)| released(*slot)).map(|(id, _)| *id);
+    let slot = |slot: &millstream_segment::SlotState| SlotState {
+        partition: slot.partition,
+        rows: slot.rows,
+        dropped_at: slot.dropped_at,
+    };
+    let state = ShardState {
+        vchannel: *vchannel,
+        channel: *channel,
+        applied: LogPosition { seq: sealed.applied.seq, index: sealed.applied.index },
+        closed: *eff,
+        since: sealed.since,
+        slots: sealed.slots.iter().map(slot).collect(),
+        deltas,
+    };
+    Ok(FlushCommit { state, added, removed: removed.collect(), checkpoint: None })
+}
+
+fn segment(
+    id: SegmentId,
+    vchannel: VChannel,
+    rows: &SealedRows,
+    file: FileRef,
+    runs: FileRef,
+) -> Segment {
+    let SealedRows { slot, partition, first_row, rows, chunks } = rows;
+    let times = || chunks.iter().flat_map(|chunk| chunk.arrivals(chunk.rows())).map(|a| a.eff);
+    Segment {
+        id,
+        vchannel,
+        partition: PartitionId(partition.0),
+        slot: *slot,
+        first_row: *first_row,
+        rows: *rows,
+        files: vec![(ROWS.to_owned(), file), (RUNS.to_owned(), runs)],
+        min_ts: times().min().unwrap_or(Timestamp::MIN),
+        max_ts: times().max().unwrap_or(Timestamp::MIN),
+    }
+}
+
+/// Adds the ends that a file holds.
+pub(super) fn ends_of(store: &Store, file: &FileRef, ends: &mut Vec<End>) -> Result<(), Fault> {
+    let bytes = store.open_file(file, Access::Mapped).map_err(store_fault)?;
+    let table = Table::open(&file.name, bytes).map_err(|e| Fault::internal(e.to_string()))?;
+    read_ends(&table, ends)
+}

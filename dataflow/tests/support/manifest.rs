@@ -1,0 +1,84 @@
+//! The manifest of a test, in memory: what survives when a process ends, and how it fails.
+#![allow(dead_code, reason = "no test uses all of this")]
+
+use std::collections::BTreeMap;
+
+use millstream_catalog::catalog::FlushCommit;
+use millstream_catalog::model::{Fault, Segment, ShardState, VChannel};
+use millstream_dataflow::storage::Archive;
+use parking_lot::Mutex;
+
+/// How a transaction fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nothing happened.
+    Refused,
+    /// It happened, and the answer was lost.
+    Unanswered,
+}
+
+#[derive(Default)]
+struct State {
+    shards: BTreeMap<VChannel, (ShardState, Vec<Segment>)>,
+    next_id: i64,
+    failure: Option<Failure>,
+    commits: u64,
+    failures: u64,
+}
+
+/// The manifest.
+#[derive(Default)]
+pub(crate) struct Manifest(Mutex<State>);
+
+impl Manifest {
+    /// What was written out of a shard.
+    pub(crate) fn stored(&self, vchannel: VChannel) -> Option<(ShardState, Vec<Segment>)> {
+        self.0.lock().shards.get(&vchannel).cloned()
+    }
+
+    /// How the next transaction fails, if it does.
+    pub(crate) fn set_failure(&self, failure: Option<Failure>) {
+        self.0.lock().failure = failure;
+    }
+
+    /// Transactions that happened, and those that failed.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let state = self.0.lock();
+        (state.commits, state.failures)
+    }
+}
+
+impl Archive for Manifest {
+    fn ids(&self, count: u32) -> Result<i64, Fault> {
+        let mut state = self.0.lock();
+        state.next_id += i64::from(count);
+        Ok(state.next_id - i64::from(count))
+    }
+
+    fn commit(&self, commit: FlushCommit) -> Result<(), Fault> {
+        let mut state = self.0.lock();
+        let failure = state.failure.take();
+        state.failures += u64::from(failure.is_some());
+        if failure == Some(Failure::Refused) {
+            return Err(Fault::internal("the catalog is not there"));
+        }
+        state.commits += 1;
+        let known = state.shards.entry(commit.state.vchannel);
+        let (shard, segments) = known.or_insert_with(|| (commit.state.clone(), Vec::new()));
+        assert!(shard.applied <= commit.state.applied, "a shard is written out in order");
+        assert!(shard.since <= commit.state.since, "since moves forward");
+        *shard = commit.state;
+        segments.retain(|segment| !commit.removed.contains(&segment.id));
+        for segment in commit.added {
+            if !segments.contains(&segment) {
+                segments.push(segment);
+            }
+        }
+        match failure {
+            None => Ok(()),
+            Some(_) => Err(Fault::internal("the answer was lost")),
+        }
+    }
+
+    fn seal_due(&self, _: VChannel) {}
+}

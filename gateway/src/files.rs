@@ -1,0 +1,186 @@
+//! Sealing of shards, and the files of what was sealed: who seals, who names them, who deletes them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_catalog::catalog::{Catalog, FlushCommit, IdKind};
+use millstream_catalog::model::{ChannelId, Code, Collection, Fault, Timestamp, VChannel};
+use millstream_dataflow::records::ALL_PARTITIONS;
+use millstream_dataflow::storage::Archive;
+use millstream_log::{Kind, RecordBuilder};
+use millstream_store::Store;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use crate::gateway::Gateway;
+
+/// How long a seal that could not be written waits before it is tried again.
+const SEAL_AGAIN: Duration = Duration::from_secs(1);
+
+/// The catalog as the workers' archive.
+pub struct CatalogArchive {
+    catalog: Arc<dyn Catalog>,
+    runtime: Handle,
+    due: UnboundedSender<VChannel>,
+    garbage: Arc<Notify>,
+}
+
+impl CatalogArchive {
+    /// An archive whose calls wait on the current runtime. Shards that should be sealed go to `due`;
+    /// `garbage` is told when there may be files that nothing names.
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        due: UnboundedSender<VChannel>,
+        garbage: Arc<Notify>,
+    ) -> CatalogArchive {
+        CatalogArchive { catalog, runtime: Handle::current(), due, garbage }
+    }
+}
+
+impl Archive for CatalogArchive {
+    fn ids(&self, count: u32) -> Result<i64, Fault> {
+        self.runtime.block_on(self.catalog.id_block(IdKind::Object, count))
+    }
+
+    fn commit(&self, commit: FlushCommit) -> Result<(), Fault> {
+        let replaces = !commit.removed.is_empty() || commit.state.deltas.len() == 1;
+        self.runtime.block_on(self.catalog.flush_commit(commit))?;
+        if replaces {
+            self.garbage.notify_one();
+        }
+        Ok(())
+    }
+
+    fn seal_due(&self, vchannel: VChannel) {
+        // Nobody seals any more when the process stops.
+        let _ = self.due.send(vchannel);
+    }
+}
+
+/// Seals the shards that are due, until the workers are gone.
+pub async fn seal_due(gateway: Arc<Gateway>, mut due: UnboundedReceiver<VChannel>) {
+    while let Some(vchannel) = due.recv().await {
+        loop {
+            match seal_one(&gateway, vchannel).await {
+                Ok(()) => break,
+                Err(fault) if fault.code == Code::CollectionNotFound => break,
+                Err(fault) => tracing::warn!(?vchannel, %fault, "a shard was not sealed"),
+            }
+            tokio::time::sleep(SEAL_AGAIN).await;
+        }
+    }
+}
+
+async fn seal_one(gateway: &Arc<Gateway>, vchannel: VChannel) -> Result<(), Fault> {
+    let collection = gateway.cache.get_by_id(vchannel.collection).await?;
+    let of = |(candidate, _): &(VChannel, ChannelId)| *candidate == vchannel;
+    seal(gateway, collection.vchannels().filter(of)).await?;
+    Ok(())
+}
+
+/// Appends a seal to the channels of shards; the time that they are written out through when that
+/// is done.
+///
+/// # Errors
+/// Those of the log.
+pub async fn seal(
+    gateway: &Arc<Gateway>,
+    shards: impl Iterator<Item = (VChannel, ChannelId)>,
+) -> Result<Timestamp, Fault> {
+    let mut units = Vec::new();
+    for (VChannel { collection, shard }, channel) in shards {
+        let built = RecordBuilder::new(Kind::Seal, collection, ALL_PARTITIONS, shard, 0, 0);
+        let built = built.finish().map_err(|e| Fault::internal(e.to_string()))?;
+        units.push((channel, vec![built]));
+    }
+    if units.is_empty() {
+        return gateway.now().await;
+    }
+    Ok(gateway.writer.write(gateway.request_id(), units).await?)
+}
+
+/// Seals all shards of a collection and waits until they are written out; the time of the seal.
+/// Several at once share the work: a shard that holds nothing new is written out already.
+///
+/// # Errors
+/// Those of the log, and `Timeout` when it takes longer than the request may.
+pub async fn flush(
+    gateway: &Arc<Gateway>,
+    collection: &Collection,
+    timeout: Duration,
+) -> Result<Timestamp, Fault> {
+    let sealed = seal(gateway, collection.vchannels()).await?;
+    let shards = collection.vchannels().map(|(vchannel, _)| vchannel).collect();
+    let written = gateway.dataflow.wait_flushed(shards, sealed);
+    let Ok(written) = gateway.deadlines.limit(timeout, written).await else {
+        let name = &collection.schema.name;
+        let text = format!("collection {name} was not written out within {timeout:?}");
+        return Err(Fault::new(Code::Timeout, text));
+    };
+    written?;
+    Ok(sealed)
+}
+
+/// Deletes garbage whenever `garbage` is told of some.
+pub async fn delete_garbage_when_told(
+    catalog: Arc<dyn Catalog>,
+    store: Store,
+    garbage: Arc<Notify>,
+) {
+    loop {
+        if let Err(fault) = delete_garbage(&catalog, &store).await {
+            tracing::warn!(%fault, "files that are not needed were not deleted");
+        }
+        garbage.notified().await;
+    }
+}
+
+/// Deletes the files that nothing names any more. What fails is tried again with the next call.
+async fn delete_garbage(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(), Fault> {
+    for collection in catalog.manifest_dropped().await? {
+        catalog.manifest_forget(collection).await?;
+    }
+    let garbage = catalog.garbage().await?;
+    if garbage.is_empty() {
+        return Ok(());
+    }
+    let store = store.clone();
+    let delete = move || {
+        let gone = |file: &String| match store.delete_file(file) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(file, %error, "a file that is not needed was not deleted");
+                false
+            }
+        };
+        garbage.into_iter().map(|file| file.name).filter(gone).collect::<Vec<String>>()
+    };
+    let deleted = tokio::task::spawn_blocking(delete).await;
+    let deleted = deleted.map_err(|e| Fault::internal(e.to_string()))?;
+    catalog.garbage_done(&deleted).await
+}
+
+/// Deletes the files of a store that no manifest names: a crash between writing and naming them
+/// left them. Only for a process that has the store for itself, before its workers start.
+pub async fn delete_orphans(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(), Fault> {
+    let mut named: HashSet<String> = HashSet::new();
+    for (state, segments) in catalog.manifest().await? {
+        named.extend(state.deltas.into_iter().map(|file| file.name));
+        let files = segments.into_iter().flat_map(|segment| segment.files);
+        named.extend(files.map(|(_, file)| file.name));
+    }
+    let store = store.clone();
+    let delete = move || {
+        let files = store.list_files("").map_err(|e| Fault::internal(e.to_string()))?;
+        for file in files.iter().filter(|file| !named.contains(&file.name)) {
+            if let Err(error) = store.delete_file(&file.name) {
+                tracing::warn!(file = file.name, %error, "an orphan was not deleted");
+            }
+        }
+        Ok(())
+    };
+    let deleted = tokio::task::spawn_blocking(delete).await;
+    deleted.map_err(|e| Fault::internal(e.to_string()))?
+}
