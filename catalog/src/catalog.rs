@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ChannelId, Collection, CollectionId, CollectionSchema, ConsistencyLevel, Database, Fault,
-    FileRef, IndexDef, LoadState, Partition, PartitionId, Props, RequestId, Segment, SegmentId,
-    ShardState, Timestamp,
+    FieldId, FileRef, IndexDef, LoadState, Partition, PartitionId, Props, RequestId, Segment,
+    SegmentId, ShardState, Timestamp,
 };
 use crate::tso::Tso;
 
@@ -38,9 +38,37 @@ pub struct NewIndex {
     /// Name; unique in the collection.
     pub name: String,
     /// The field.
-    pub field: crate::model::FieldId,
+    pub field: FieldId,
     /// Parameters as the client gave them.
     pub params: Props,
+}
+
+/// What changes in a collection. Nothing of it touches how rows are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CollectionAlter {
+    /// Properties to replace by key.
+    pub set: Props,
+    /// Keys of properties to remove.
+    pub drop: Vec<String>,
+    /// The level of reads that ask for none.
+    pub consistency: Option<ConsistencyLevel>,
+    /// The description.
+    pub description: Option<String>,
+}
+
+/// What changes in a field. Nothing of it touches how rows are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldAlter {
+    /// Type parameters to replace by key.
+    pub set: Props,
+    /// Keys of type parameters to remove.
+    pub drop: Vec<String>,
+    /// The longest text from now on; rows that are there stay.
+    pub max_length: Option<u32>,
+    /// The most elements of an array from now on; rows that are there stay.
+    pub max_capacity: Option<u32>,
+    /// The description.
+    pub description: Option<String>,
 }
 
 /// A change that touches data and is decided: it will be carried to its end.
@@ -129,7 +157,8 @@ pub trait Catalog: Send + Sync {
     /// partition key it has the partitions `_default_0`, `_default_1`, ... instead, for good.
     /// An equal one that exists is `Same`; a different one is an error.
     async fn collection_create(&self, id: RequestId, new: NewCollection) -> Result<Created, Fault>;
-    /// Decides to drop a collection; unreadable at once. Missing: `None`.
+    /// Decides to drop a collection; unreadable at once. Missing: `None`. Refused through an alias
+    /// and while it has aliases.
     async fn collection_drop(&self, database: &str, name: &str) -> Result<Option<Intent>, Fault>;
     /// Decides to drop a partition; unreadable at once. Missing: `None`. `_default` is refused, and
     /// every one under a partition key.
@@ -143,12 +172,12 @@ pub trait Catalog: Send + Sync {
     /// Decided changes that are not finished, oldest first: start-up rolls them forward.
     async fn intents_pending(&self) -> Result<Vec<Intent>, Fault>;
 
-    /// A current collection by name, with everything that belongs to it.
+    /// A current collection by name or alias, with everything that belongs to it.
     /// Missing: 100 `collection not found[database=..][collection=..]`.
     async fn collection_get(&self, database: &str, name: &str) -> Result<Arc<Collection>, Fault>;
     /// A current collection by id.
     async fn collection_by_id(&self, id: CollectionId) -> Result<Arc<Collection>, Fault>;
-    /// The collection as it was at a past time, by name, from history.
+    /// The collection as it was at a past time, by name or alias, from history.
     async fn collection_at(
         &self,
         database: &str,
@@ -160,6 +189,38 @@ pub trait Catalog: Send + Sync {
     /// All collections of all databases that still have data in the log: creating, created,
     /// dropping.
     async fn collection_all(&self) -> Result<Vec<Arc<Collection>>, Fault>;
+
+    /// Gives a collection, by its own name, another name, in the same database or in another one;
+    /// the name must be neither a collection's nor an alias's there.
+    async fn collection_rename(
+        &self,
+        from: (&str, &str),
+        to: (&str, &str),
+    ) -> Result<CollectionId, Fault>;
+    /// Changes a collection in place. What says how data are held in memory is refused while the
+    /// collection is loaded: 104.
+    async fn collection_alter(
+        &self,
+        collection: CollectionId,
+        alter: CollectionAlter,
+    ) -> Result<(), Fault>;
+    /// Changes a field in place.
+    async fn field_alter(
+        &self,
+        collection: CollectionId,
+        field: FieldId,
+        alter: FieldAlter,
+    ) -> Result<(), Fault>;
+
+    /// Gives a collection another name. The same again is harmless; a name of a collection: 1601;
+    /// an alias of another collection: 1602.
+    async fn alias_create(&self, database: &str, alias: &str, name: &str) -> Result<(), Fault>;
+    /// Points an alias at another collection, in one step. Missing: 1600.
+    async fn alias_alter(&self, database: &str, alias: &str, name: &str) -> Result<(), Fault>;
+    /// Drops an alias. Missing: harmless.
+    async fn alias_drop(&self, database: &str, alias: &str) -> Result<(), Fault>;
+    /// All aliases of a database in order of creation.
+    async fn alias_list(&self, database: &str) -> Result<Vec<String>, Fault>;
 
     /// Creates a partition. Existing: returns it. Too many: an error that names the limit. Refused
     /// under a partition key.
@@ -176,6 +237,15 @@ pub trait Catalog: Send + Sync {
         collection: CollectionId,
         new: NewIndex,
     ) -> Result<IndexDef, Fault>;
+    /// Replaces parameters of an index by key; `drop` removes keys. Refused while the collection
+    /// is loaded: 104. Missing: 700.
+    async fn index_alter(
+        &self,
+        collection: CollectionId,
+        name: &str,
+        set: Props,
+        drop: Vec<String>,
+    ) -> Result<(), Fault>;
     /// Drops an index by name. Missing: harmless.
     async fn index_drop(&self, collection: CollectionId, name: &str) -> Result<(), Fault>;
 

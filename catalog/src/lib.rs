@@ -1,7 +1,7 @@
 //! The catalog: what exists, what time it is, and in which order it changes.
 //!
-//! Everything that a client can name (databases, collections, partitions, indexes) is described
-//! here, by [`catalog::Catalog`]; rows are not. The crate is also the cluster's clock
+//! Everything that a client can name (databases, collections, aliases, partitions, indexes) is
+//! described here, by [`catalog::Catalog`]; rows are not. The crate is also the cluster's clock
 //! ([`tso::Tso`]) and its source of ids ([`ids::IdBlocks`]), because both must survive every
 //! crash, and this is the one place that already does.
 //!

@@ -37,6 +37,70 @@ pub(crate) fn collection_id_not_found(id: CollectionId) -> Fault {
     Fault::new(Code::CollectionNotFound, format!("collection not found[collection={id}]"))
 }
 
+/// `field not found[field=..]`, code 1700.
+pub(crate) fn field_id_not_found(id: FieldId) -> Fault {
+    Fault::new(Code::FieldNotFound, format!("field not found[field={id}]"))
+}
+
+/// No room for another collection, code 102.
+pub(crate) fn collections_full(database: &str, max: impl std::fmt::Display) -> Fault {
+    let text = format!(
+        "failed to create collection: exceeded the limit number of \
+         collections[dbName={database}][limit={max}]"
+    );
+    Fault::new(Code::CollectionNumLimit, text)
+}
+
+/// The name asked for a collection is an alias.
+pub(crate) fn collection_is_alias(name: &str) -> Fault {
+    Fault::plain(format!(
+        "collection name [{name}] conflicts with an existing alias, please choose a unique name"
+    ))
+}
+
+/// The name asked for an alias is a collection's, code 1601.
+pub(crate) fn alias_is_collection(database: &str, alias: &str) -> Fault {
+    let text = format!("alias and collection name conflict[database={database}][alias={alias}]");
+    Fault::new(Code::AliasNameConflict, text)
+}
+
+/// The alias is there, of another collection, code 1602.
+pub(crate) fn alias_exists(database: &str, alias: &str, other: &str) -> Fault {
+    let text = format!(
+        "{alias} is alias to another collection: {other}: \
+         alias already exist[database={database}][alias={alias}]"
+    );
+    Fault::new(Code::AliasExists, text)
+}
+
+/// A collection goes only when nothing points at it any more.
+pub(crate) fn collection_has_aliases(name: &str, aliases: &[String]) -> Fault {
+    let aliases = aliases.join(" ");
+    Fault::plain(format!(
+        "unable to drop the collection [{name}] because it has associated aliases [{aliases}], \
+         please remove all aliases before dropping the collection"
+    ))
+}
+
+/// Whether a property says how data are held in memory: fixed while they are loaded.
+pub(crate) fn needs_release(key: &str) -> bool {
+    matches!(key, "mmap.enabled" | "lazyload.enabled")
+}
+
+/// Refuses changes of properties that a loaded collection cannot follow.
+pub(crate) fn check_alterable(name: &str, set: &Props, drop: &[String]) -> Result<(), Fault> {
+    let set = set.iter().map(|(key, _)| ("alter", key));
+    let drop = drop.iter().map(|key| ("delete", key));
+    match set.chain(drop).find(|(_, key)| needs_release(key)) {
+        None => Ok(()),
+        Some((verb, key)) => {
+            let what = key.trim_end_matches(".enabled");
+            let text = format!("can not {verb} {what} properties if collection loaded");
+            Err(Fault::collection_loaded(text, name))
+        }
+    }
+}
+
 /// A name that no gateway should have let through.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Fault> {
     if name.is_empty() {
@@ -182,8 +246,7 @@ pub(crate) fn index_decide<'a>(
     new: &NewIndex,
 ) -> Result<IndexDecision<'a>, Fault> {
     if there.schema.field_by_id(new.field).is_none() {
-        let text = format!("field not found[field={}]", new.field);
-        return Err(Fault::new(Code::FieldNotFound, text));
+        return Err(field_id_not_found(new.field));
     }
     let same_place =
         |i: &IndexDef| i.field == new.field && json_path(&i.params) == json_path(&new.params);
@@ -193,12 +256,20 @@ pub(crate) fn index_decide<'a>(
         Some(i)
             if i.name == new.name
                 && i.field == new.field
-                && sorted(&i.params) == sorted(&new.params) =>
+                && built_of(&i.params) == built_of(&new.params) =>
         {
             Ok(IndexDecision::Same(i))
         }
         Some(_) => Err(Fault::plain("at most one distinct index is allowed per field")),
     }
+}
+
+/// The parameters that an index is built of, in order of their keys: those that can be altered
+/// later do not make it another index.
+fn built_of(params: &Props) -> Props {
+    let mut params = sorted(params);
+    params.retain(|(key, _)| !limits::INDEX_ALTERABLE.contains(&key.as_str()));
+    params
 }
 
 /// Properties in order of their keys.
@@ -209,7 +280,24 @@ fn sorted(props: &Props) -> Props {
 }
 
 /// Properties after a change: `drop` removes keys, `set` replaces by key or appends.
-pub(crate) fn props_changed(mut props: Props, set: Props, drop: &[String]) -> Props {
+pub(crate) fn props_changed(props: Props, set: Props, drop: &[String]) -> Result<Props, Fault> {
+    let props = replaced(props, set, drop);
+    check_props(&props)?;
+    Ok(props)
+}
+
+/// Refuses more properties than one object can have.
+pub(crate) fn check_props(props: &Props) -> Result<(), Fault> {
+    let max = limits::PROPERTIES_BYTES_MAX;
+    let bytes: usize = props.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes <= max {
+        return Ok(());
+    }
+    let text = format!("the properties take {bytes} bytes, more than {max}: parameter too large");
+    Err(Fault::new(Code::ParameterTooLarge, text))
+}
+
+fn replaced(mut props: Props, set: Props, drop: &[String]) -> Props {
     props.retain(|(key, _)| !drop.contains(key));
     for (key, value) in set {
         match props.iter_mut().find(|(k, _)| *k == key) {
@@ -244,7 +332,7 @@ mod tests {
     #[test]
     fn properties_are_replaced_by_key_and_keep_their_order() {
         let p = |k: &str, v: &str| (k.to_owned(), v.to_owned());
-        let now = props_changed(
+        let now = replaced(
             vec![p("a", "1"), p("b", "2"), p("c", "3")],
             vec![p("c", "4"), p("d", "5")],
             &["a".to_owned()],

@@ -1,6 +1,6 @@
 //! `Store`: what a back end keeps, in rows and transactions that know nothing of collections.
 //!
-//! All that the catalog describes is a [`Row`] of one of five [`Table`]s. A row is never changed:
+//! All that the catalog describes is a [`Row`] of one of six [`Table`]s. A row is never changed:
 //! its version is ended and another added, so every past moment can still be read. The rules of
 //! what may change are in `ddl` and `rules`, once; a back end only keeps rows.
 
@@ -27,6 +27,8 @@ pub enum Table {
     Partitions,
     /// Indexes; the owner is the collection.
     Indexes,
+    /// Aliases; the owner is the database.
+    Aliases,
 }
 
 /// Where the thing that a row describes stands. The discriminants are stored.

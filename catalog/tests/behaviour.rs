@@ -6,6 +6,8 @@
 // A test may panic; the lint exempts only functions that are marked as tests.
 #![allow(clippy::unwrap_used)]
 
+#[path = "behaviour/alter.rs"]
+mod alter;
 #[path = "behaviour/ddl.rs"]
 mod ddl;
 #[path = "behaviour/files.rs"]
@@ -18,6 +20,8 @@ mod keys;
 mod life;
 #[path = "behaviour/manifest.rs"]
 mod manifest;
+#[path = "behaviour/names.rs"]
+mod names;
 #[path = "behaviour/objects.rs"]
 mod objects;
 #[path = "behaviour/postgres.rs"]
@@ -86,6 +90,25 @@ behaviours! {
         loading_covers_later_partitions_only_when_the_whole_collection_is_loaded,
         loading_a_partition_that_is_missing_is_refused,
         strange_names_are_only_names,
+    }
+    names {
+        an_alias_stands_for_the_name_of_its_collection,
+        a_name_means_one_thing_in_a_database,
+        an_alias_moves_in_one_step,
+        an_alias_that_is_missing_is_not_moved_and_need_not_be_dropped,
+        a_collection_with_aliases_is_not_dropped,
+        a_renamed_collection_keeps_everything_but_its_name,
+        a_collection_moves_to_another_database,
+        a_name_that_is_taken_stops_a_rename,
+        names_are_there_after_a_restart,
+        concurrent_changes_of_names_leave_one_consistent_state,
+    }
+    alter {
+        a_collections_properties_are_replaced_by_key,
+        a_collections_level_and_description_are_altered_in_place,
+        how_data_are_held_is_fixed_while_they_are_loaded,
+        a_field_is_altered_in_place,
+        an_altered_index_is_still_the_same_index,
     }
     keys {
         a_collection_with_a_partition_key_is_made_with_its_partitions,

@@ -1,10 +1,13 @@
-//! `MetaCache`: collections by name and by id, read without a lock and without SQL.
+//! `MetaCache`: collections by name, alias and id, read without a lock and without SQL.
 //!
 //! **Invariant.** A collection that was read before a change was announced is never kept after it:
 //! a fetch remembers the count of changes from before it began, and what it found is kept only if
 //! none came meanwhile.
 //!
 //! **Absent on purpose.** What does not exist is not remembered.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,15 +28,20 @@ impl Known {
         self.forget(collection.id);
         self.by_id.insert(collection.id, Arc::clone(collection));
         let names = self.by_name.entry(collection.database_name.clone()).or_default();
-        names.insert(collection.name.clone(), collection.id);
+        for name in collection.names() {
+            names.insert(name.clone(), collection.id);
+        }
     }
 
     fn forget(&mut self, id: CollectionId) {
         if let Some(old) = self.by_id.remove(&id)
             && let Some(names) = self.by_name.get_mut(&old.database_name)
-            && names.get(&old.name) == Some(&id)
         {
-            names.remove(&old.name);
+            for name in old.names() {
+                if names.get(name) == Some(&id) {
+                    names.remove(name);
+                }
+            }
         }
     }
 }
@@ -76,7 +84,7 @@ impl MetaCache {
         MetaCache { catalog, shared }
     }
 
-    /// A current collection by name.
+    /// A current collection by name or alias.
     ///
     /// # Errors
     /// Code 100 when there is none; errors of the catalog.

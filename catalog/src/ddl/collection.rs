@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::rows::{self, CollectionBody, PartitionBody};
-use super::{Change, database, intent};
+use super::rows::{self, CollectionBody, PartitionBody, from_json};
+use super::{Change, alias, database, intent};
 use crate::catalog::{Created, Intent, IntentOp, NewCollection};
-use crate::model::{Code, Collection, CollectionId, CollectionState, Fault, LoadState, RequestId};
+use crate::model::{Collection, CollectionId, CollectionState, Fault, LoadState, RequestId};
 use crate::rules::{self, Limits};
 use crate::store::{At, Counter, Row, RowState, Table, Txn};
 
-/// The current collection with a name, now or at a past time.
+/// The current collection with a name or an alias, now or at a past time.
 pub(super) async fn get(
     txn: &mut dyn Txn,
     database: &str,
@@ -18,9 +18,21 @@ pub(super) async fn get(
     at: At,
 ) -> Result<Arc<Collection>, Fault> {
     let owner = database::row(txn, database, at).await?;
-    match txn.find(Table::Collections, owner.id, name, at).await? {
+    let found = match txn.find(Table::Collections, owner.id, name, at).await? {
+        None => alias::target(txn, owner.id, name, at).await?,
+        found => found,
+    };
+    match found {
         Some(row) if row.state == RowState::Current => rows::collection(txn, row, at).await,
         _ => Err(Fault::collection_not_found(database, name)),
+    }
+}
+
+/// The row of the current collection with a name of its own in a database.
+pub(super) async fn named(txn: &mut dyn Txn, owner: &Row, name: &str) -> Result<Row, Fault> {
+    match txn.find(Table::Collections, owner.id, name, At::Now).await? {
+        Some(row) if row.state == RowState::Current => Ok(row),
+        _ => Err(Fault::collection_not_found(&owner.name, name)),
     }
 }
 
@@ -71,15 +83,14 @@ pub(super) async fn create(
         }
         return again(&mut *change.txn, id, At::Now).await;
     }
+    if change.txn.find(Table::Aliases, owner.id, &new.name, At::Now).await?.is_some() {
+        return Err(rules::collection_is_alias(&new.name));
+    }
     let partitions = rules::first_partitions(&new, limits.partitions)?;
     if change.txn.count(Table::Collections, None).await? >= limits.collections as u64 {
-        let text = format!(
-            "failed to create collection: exceeded the limit number of \
-             collections[dbName={}][limit={}]",
-            new.database, limits.collections
-        );
-        return Err(Fault::new(Code::CollectionNumLimit, text));
+        return Err(rules::collections_full(&new.database, limits.collections));
     }
+    database::check_room(&mut *change.txn, &owner).await?;
     let placed = change.txn.count_up(Counter::Placement, i64::from(new.shards)).await?;
     let body = CollectionBody {
         channels: rules::place(placed, new.shards, channels),
@@ -87,6 +98,7 @@ pub(super) async fn create(
         properties: new.properties,
         created: change.at,
         load_all: false,
+        aliases: Vec::new(),
     };
     let (id, schema) = (change.id().await?, change.id().await?);
     let first = change.ids(partitions.len()).await?;
@@ -128,12 +140,60 @@ pub(super) async fn drop(
     name: &str,
 ) -> Result<Option<Intent>, Fault> {
     let owner = database::row(&mut *change.txn, database, At::Now).await?;
+    if change.txn.find(Table::Aliases, owner.id, name, At::Now).await?.is_some() {
+        return Err(Fault::plain(format!("cannot drop the collection via alias = {name}")));
+    }
     let row = change.txn.find(Table::Collections, owner.id, name, At::Now).await?;
     let Some(row) = row.filter(|row| row.state == RowState::Current) else { return Ok(None) };
+    let body: CollectionBody = from_json("collection", row.id, &row.body)?;
+    if !body.aliases.is_empty() {
+        return Err(rules::collection_has_aliases(name, &body.aliases));
+    }
     let id = row.id;
     // What belongs to it stays until the intent is finished: the log still has rows of it.
     let row = change.renew(Table::Collections, Row { state: RowState::Dropping, ..row }).await?;
     let gone = rows::collection(&mut *change.txn, row, At::Now).await?;
     debug_assert_eq!(gone.state, CollectionState::Dropping);
     intent::add(change, id, IntentOp::CollectionDrop(gone)).await.map(Some)
+}
+
+/// Gives a collection another name, in its database or in another one.
+pub(super) async fn rename(
+    change: &mut Change,
+    (database, name): (&str, &str),
+    (to_database, to_name): (&str, &str),
+) -> Result<CollectionId, Fault> {
+    let from = database::row(&mut *change.txn, database, At::Now).await?;
+    let to = database::row(&mut *change.txn, to_database, At::Now).await;
+    let to = to.map_err(|f| f.prefixed(&format!("target database:{to_database} not found: ")))?;
+    if change.txn.find(Table::Aliases, from.id, name, At::Now).await?.is_some() {
+        let text = format!("unsupported use an alias to rename collection, alias:{name}");
+        return Err(Fault::plain(text));
+    }
+    if change.txn.find(Table::Aliases, to.id, to_name, At::Now).await?.is_some() {
+        let text = format!("cannot rename collection to an existing alias: {to_name}");
+        return Err(Fault::plain(text));
+    }
+    // One that is being created has its name already.
+    if change.txn.find(Table::Collections, to.id, to_name, At::Now).await?.is_some() {
+        return Err(Fault::plain(format!(
+            "duplicated new collection name {to_database}:{to_name} with other collection name \
+             or alias"
+        )));
+    }
+    let row = named(&mut *change.txn, &from, name).await?;
+    if from.id != to.id {
+        let body: CollectionBody = from_json("collection", row.id, &row.body)?;
+        if !body.aliases.is_empty() {
+            let text = "fail to rename db name, must drop all aliases of this collection before \
+                        rename";
+            return Err(Fault::plain(format!("{text}, collection: {name}")));
+        }
+        database::check_room(&mut *change.txn, &to).await?;
+    }
+    let id = row.id;
+    let row = Row { owner: to.id, name: to_name.to_owned(), ..row };
+    change.renew(Table::Collections, row).await?;
+    change.touch(id);
+    Ok(CollectionId(id))
 }

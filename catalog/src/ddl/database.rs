@@ -27,6 +27,7 @@ pub(super) async fn create(
     limits: &Limits,
 ) -> Result<Database, Fault> {
     rules::check_name("database", name)?;
+    rules::check_props(&properties)?;
     if change.txn.find(Table::Databases, 0, name, At::Now).await?.is_some() {
         return Err(Fault::plain(format!("database already exist: {name}")));
     }
@@ -57,6 +58,19 @@ pub(super) async fn drop(change: &mut Change, name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Refuses one collection more than the database's own limit allows.
+pub(super) async fn check_room(txn: &mut dyn Txn, row: &Row) -> Result<(), Fault> {
+    let body: DatabaseBody = from_json("database", row.id, &row.body)?;
+    let mut limits = body.properties.iter().filter(|(key, _)| key == limits::DATABASE_COLLECTIONS);
+    let Some(max) = limits.next().and_then(|(_, value)| value.trim().parse().ok()) else {
+        return Ok(());
+    };
+    match txn.count(Table::Collections, Some(row.id)).await? >= max {
+        true => Err(rules::collections_full(&row.name, max)),
+        false => Ok(()),
+    }
+}
+
 pub(super) async fn alter(
     change: &mut Change,
     name: &str,
@@ -65,7 +79,7 @@ pub(super) async fn alter(
 ) -> Result<(), Fault> {
     let row = row(&mut *change.txn, name, At::Now).await?;
     let mut body: DatabaseBody = from_json("database", row.id, &row.body)?;
-    body.properties = rules::props_changed(body.properties, set, drop);
+    body.properties = rules::props_changed(body.properties, set, drop)?;
     let body = to_json(&body)?;
     if body != row.body {
         change.renew(Table::Databases, Row { body, ..row }).await?;

@@ -7,6 +7,8 @@
 //! **Absent on purpose.** No SQL, and no log: who publishes the ddl records of an intent calls
 //! [`Catalog::intent_finish`] afterwards.
 
+mod alias;
+mod alter;
 mod collection;
 mod database;
 mod index;
@@ -23,12 +25,13 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 
 use crate::catalog::{
-    Catalog, Checkpoint, Created, FlushCommit, IdKind, Intent, NewCollection, NewIndex,
+    Catalog, Checkpoint, CollectionAlter, Created, FieldAlter, FlushCommit, IdKind, Intent,
+    NewCollection, NewIndex,
 };
 use crate::clock::Clock;
 use crate::model::{
-    ChannelId, Collection, CollectionId, Database, Fault, FileRef, IndexDef, LoadState, Partition,
-    PartitionId, Props, RequestId, Segment, SegmentId, ShardState, Timestamp, limits,
+    ChannelId, Collection, CollectionId, Database, Fault, FieldId, FileRef, IndexDef, LoadState,
+    Partition, PartitionId, Props, RequestId, Segment, SegmentId, ShardState, Timestamp, limits,
 };
 use crate::rules::{self, Limits};
 use crate::store::{At, Counter, Store, Table, Txn};
@@ -186,6 +189,7 @@ impl<S: Store> Catalog for StoredCatalog<S> {
     async fn collection_create(&self, id: RequestId, new: NewCollection) -> Result<Created, Fault> {
         rules::check_name("collection", &new.name)?;
         rules::check_shards(new.shards, self.channels)?;
+        rules::check_props(&new.properties)?;
         let mut change = self.change().await?;
         let made = collection::create(&mut change, id, new, self.channels, &self.limits).await?;
         self.commit(change).await?;
@@ -248,6 +252,61 @@ impl<S: Store> Catalog for StoredCatalog<S> {
         collection::all(&mut *self.store.read().await?).await
     }
 
+    async fn collection_rename(
+        &self,
+        from: (&str, &str),
+        to: (&str, &str),
+    ) -> Result<CollectionId, Fault> {
+        rules::check_name("collection", to.1)?;
+        let mut change = self.change().await?;
+        let id = collection::rename(&mut change, from, to).await?;
+        self.commit(change).await?;
+        Ok(id)
+    }
+
+    async fn collection_alter(
+        &self,
+        collection: CollectionId,
+        alter: CollectionAlter,
+    ) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        alter::collection(&mut change, collection, alter).await?;
+        self.commit(change).await
+    }
+
+    async fn field_alter(
+        &self,
+        collection: CollectionId,
+        field: FieldId,
+        alter: FieldAlter,
+    ) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        alter::field(&mut change, collection, field, alter).await?;
+        self.commit(change).await
+    }
+
+    async fn alias_create(&self, database: &str, alias: &str, name: &str) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        alias::create(&mut change, database, alias, name).await?;
+        self.commit(change).await
+    }
+
+    async fn alias_alter(&self, database: &str, alias: &str, name: &str) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        alias::alter(&mut change, database, alias, name).await?;
+        self.commit(change).await
+    }
+
+    async fn alias_drop(&self, database: &str, alias: &str) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        alias::drop(&mut change, database, alias).await?;
+        self.commit(change).await
+    }
+
+    async fn alias_list(&self, database: &str) -> Result<Vec<String>, Fault> {
+        alias::list(&mut *self.store.read().await?, database).await
+    }
+
     async fn partition_create(
         &self,
         collection: CollectionId,
@@ -268,6 +327,18 @@ impl<S: Store> Catalog for StoredCatalog<S> {
         let made = index::create(&mut change, collection, new).await?;
         self.commit(change).await?;
         Ok(made)
+    }
+
+    async fn index_alter(
+        &self,
+        collection: CollectionId,
+        name: &str,
+        set: Props,
+        drop: Vec<String>,
+    ) -> Result<(), Fault> {
+        let mut change = self.change().await?;
+        alter::index(&mut change, collection, name, set, &drop).await?;
+        self.commit(change).await
     }
 
     async fn index_drop(&self, collection: CollectionId, name: &str) -> Result<(), Fault> {

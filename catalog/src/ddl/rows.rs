@@ -30,6 +30,16 @@ pub(crate) struct CollectionBody {
     pub created: Timestamp,
     /// Loaded as a whole: partitions made later are loaded too.
     pub load_all: bool,
+    /// In order of creation; each has a row of its own, by which it is found.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+/// What an alias's row holds as JSON.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AliasBody {
+    pub collection: CollectionId,
+    pub created: Timestamp,
 }
 
 /// What a partition's row holds as JSON.
@@ -103,6 +113,7 @@ pub(crate) async fn collections(
             database: DatabaseId(row.owner),
             database_name,
             name: row.name,
+            aliases: body.aliases,
             schema: Arc::new(schema),
             channels: body.channels,
             consistency: body.consistency,

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 
 use super::StoredCatalog;
-use crate::catalog::{Catalog, Checkpoint, Created, NewCollection, NewIndex};
+use crate::catalog::{
+    Catalog, Checkpoint, CollectionAlter, Created, FieldAlter, NewCollection, NewIndex,
+};
 use crate::clock::SystemClock;
 use crate::memory::{MemoryData, MemoryStore};
 use crate::model::{
@@ -220,31 +222,50 @@ fn new_index(name: &str) -> NewIndex {
 }
 
 /// Every kind of change, each possible after those before it.
-const CHANGES: usize = 15;
+const CHANGES: usize = 24;
 
 async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
     let c = || catalog.collection_get("default", "c");
+    let create = async |request: u128, name: &str| {
+        catalog.collection_create(RequestId(request), new_collection(name)).await.map(|_| ())
+    };
+    let set = || vec![("k".to_owned(), "v".to_owned())];
     let finish = async || match catalog.intents_pending().await?.first() {
         Some(intent) => catalog.intent_finish(intent.id).await,
         None => Ok(()),
     };
     match which {
         0 => catalog.database_create("d", Vec::new()).await.map(|_| ()),
-        1 => {
-            let set = vec![("k".to_owned(), "v".to_owned())];
-            catalog.database_alter("d", set, Vec::new()).await
-        }
+        1 => catalog.database_alter("d", set(), Vec::new()).await,
         2 => catalog.database_drop("d").await,
-        3 => catalog.collection_create(RequestId(1), new_collection("c")).await.map(|_| ()),
-        4 | 9 | 13 => finish().await,
+        3 => create(1, "c").await,
+        4 | 9 | 17 | 21 => finish().await,
         5 => catalog.partition_create(c().await?.id, "p").await.map(|_| ()),
         6 => catalog.load_set(c().await?.id, &[], LoadState::Loaded).await,
         7 => catalog.load_set(c().await?.id, &[], LoadState::NotLoaded).await,
         8 => catalog.partition_drop(c().await?.id, "p").await.map(|_| ()),
         10 => catalog.index_create(c().await?.id, new_index("i")).await.map(|_| ()),
-        11 => catalog.index_drop(c().await?.id, "i").await,
-        12 => catalog.collection_drop("default", "c").await.map(|_| ()),
-        _ => catalog.collection_create(RequestId(2), keyed_collection("k")).await.map(|_| ()),
+        11 => catalog.index_alter(c().await?.id, "i", set(), Vec::new()).await,
+        12 => catalog.index_drop(c().await?.id, "i").await,
+        13 => {
+            let alter = CollectionAlter {
+                set: set(),
+                description: Some("of words".to_owned()),
+                ..CollectionAlter::default()
+            };
+            catalog.collection_alter(c().await?.id, alter).await
+        }
+        14 => {
+            let alter = FieldAlter { set: set(), max_length: Some(9), ..FieldAlter::default() };
+            catalog.field_alter(c().await?.id, FieldId(100), alter).await
+        }
+        15 => catalog.alias_create("default", "a", "c").await,
+        16 => create(2, "other").await,
+        18 => catalog.alias_alter("default", "a", "other").await,
+        19 => catalog.collection_rename(("default", "c"), ("default", "r")).await.map(|_| ()),
+        20 => catalog.collection_drop("default", "r").await.map(|_| ()),
+        22 => catalog.alias_drop("default", "a").await,
+        _ => catalog.collection_create(RequestId(3), keyed_collection("k")).await.map(|_| ()),
     }
 }
 
@@ -258,12 +279,14 @@ async fn picture(catalog: &dyn Catalog) -> String {
         .iter()
         .map(|c| {
             let partitions: Vec<_> = c.partitions.iter().map(|p| (p.id, &p.name, p.load)).collect();
-            let indexes: Vec<_> = c.indexes.iter().map(|i| (i.id, &i.name)).collect();
-            format!("{} {} {:?} {:?} {partitions:?} {indexes:?}", c.id, c.name, c.state, c.channels)
+            let indexes: Vec<_> = c.indexes.iter().map(|i| (i.id, &i.name, &i.params)).collect();
+            let own = (&c.name, &c.aliases, c.state, &c.channels, &c.properties, &c.schema);
+            format!("{} {own:?} {partitions:?} {indexes:?}", c.id)
         })
         .collect();
     let intents: Vec<_> = intents.iter().map(|intent| intent.id).collect();
-    format!("{databases:?} {all:?} {intents:?}")
+    let aliases = catalog.alias_list("default").await.unwrap();
+    format!("{databases:?} {all:?} {intents:?} {aliases:?}")
 }
 
 /// Changes in a row, and what can be seen of them.

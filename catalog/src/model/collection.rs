@@ -122,6 +122,9 @@ pub struct Collection {
     pub database_name: String,
     /// Name.
     pub name: String,
+    /// Other names, in order of creation; unique among the names of the database.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// Fields.
     pub schema: Arc<CollectionSchema>,
     /// The physical channel of each shard, by shard number.
@@ -144,6 +147,11 @@ pub struct Collection {
 }
 
 impl Collection {
+    /// Its name and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.name).chain(&self.aliases)
+    }
+
     /// The partition with a name.
     pub fn partition(&self, name: &str) -> Option<&Partition> {
         self.partitions.iter().find(|p| p.name == name)

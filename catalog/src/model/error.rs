@@ -127,6 +127,18 @@ impl Fault {
         Fault::new(Code::CollectionNotFound, text)
     }
 
+    /// `collection already loaded[collection=..]` behind a text, code 104.
+    pub fn collection_loaded(what: impl fmt::Display, collection: &str) -> Fault {
+        let text = format!("{what}: collection already loaded[collection={collection}]");
+        Fault::new(Code::CollectionLoaded, text)
+    }
+
+    /// `alias not found[database=..][alias=..]`, code 1600.
+    pub fn alias_not_found(database: &str, alias: &str) -> Fault {
+        let text = format!("alias not found[database={database}][alias={alias}]");
+        Fault::new(Code::AliasNotFound, text)
+    }
+
     /// `partition not found[partition=..]`, code 200.
     pub fn partition_not_found(partition: impl fmt::Display) -> Fault {
         Fault::new(Code::PartitionNotFound, format!("partition not found[partition={partition}]"))

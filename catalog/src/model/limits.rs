@@ -46,5 +46,11 @@ pub const DEFAULT_PARTITION: &str = "_default";
 pub const KEY_PARTITIONS: u16 = 16;
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";
+/// Most bytes of all properties of one object, keys and values together.
+pub const PROPERTIES_BYTES_MAX: usize = 65_536;
+/// Parameters of an index that can be altered, and that its structure does not depend on.
+pub const INDEX_ALTERABLE: [&str; 2] = ["mmap.enabled", "indexoffsetcache.enabled"];
+/// Property of a database: the most collections in it.
+pub const DATABASE_COLLECTIONS: &str = "database.max.collections";
 /// Name of the hidden JSON field that holds dynamic keys.
 pub const DYNAMIC_FIELD: &str = "$meta";

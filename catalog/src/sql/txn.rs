@@ -35,6 +35,7 @@ const fn name(table: Table) -> &'static str {
         Table::Schemas => "schemas",
         Table::Partitions => "partitions",
         Table::Indexes => "indexes",
+        Table::Aliases => "aliases",
     }
 }
 

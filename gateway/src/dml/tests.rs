@@ -27,6 +27,7 @@ fn collection(shards: u16) -> Collection {
         functions: Vec::new(),
     };
     Collection {
+        aliases: Vec::new(),
         id: CollectionId(7),
         database: DatabaseId(1),
         database_name: "default".into(),

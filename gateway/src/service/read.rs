@@ -172,6 +172,7 @@ mod tests {
             load: LoadState::Loaded,
         };
         Collection {
+            aliases: Vec::new(),
             id: CollectionId(7),
             database: DatabaseId(1),
             database_name: "default".into(),

@@ -84,6 +84,7 @@ fn collection(text: bool) -> Collection {
         load: LoadState::Loaded,
     };
     Collection {
+        aliases: Vec::new(),
         id: CollectionId(7),
         database: DatabaseId(1),
         database_name: "default".to_owned(),
