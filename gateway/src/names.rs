@@ -1,5 +1,5 @@
-//! Names of databases, collections, partitions, fields and indexes: what is allowed, in Milvus's
-//! words.
+//! Names of databases, collections, aliases, partitions, fields and indexes: what is allowed, in
+//! Milvus's words.
 
 use millstream_catalog::model::limits::NAME_LENGTH_MAX;
 use millstream_catalog::model::{Code, Fault};
@@ -14,19 +14,29 @@ fn continues_well(name: &str) -> bool {
 
 /// Refuses a name that no collection can have.
 pub fn check_collection(name: &str) -> Result<(), Fault> {
+    check_of_collection("name", name)
+}
+
+/// Refuses a name that no alias of a collection can have.
+pub fn check_alias(alias: &str) -> Result<(), Fault> {
+    check_of_collection("alias", alias)
+}
+
+/// A collection's name or alias: the same rules and nearly the same words.
+fn check_of_collection(kind: &str, name: &str) -> Result<(), Fault> {
     if name.is_empty() {
-        return Err(Fault::invalid("collection name should not be empty"));
+        return Err(Fault::invalid(format!("collection {kind} should not be empty")));
     }
     let why = if name.len() > NAME_LENGTH_MAX {
-        format!("the length of a collection name must be less than {NAME_LENGTH_MAX} characters")
+        format!("the length of a collection {kind} must be less than {NAME_LENGTH_MAX} characters")
     } else if !starts_well(name) {
-        "the first character of a collection name must be an underscore or letter".to_owned()
+        format!("the first character of a collection {kind} must be an underscore or letter")
     } else if !continues_well(name) {
-        "collection name can only contain numbers, letters and underscores".to_owned()
+        format!("collection {kind} can only contain numbers, letters and underscores")
     } else {
         return Ok(());
     };
-    Err(Fault::invalid(format!("Invalid collection name: {name}. {why}")))
+    Err(Fault::invalid(format!("Invalid collection {kind}: {name}. {why}")))
 }
 
 /// Refuses a name that no partition can have.
@@ -132,6 +142,18 @@ mod tests {
         ));
         let long = "a".repeat(256);
         assert!(text(&long).ends_with("must be less than 255 characters: invalid parameter"));
+    }
+
+    #[test]
+    fn a_bad_alias_is_called_an_alias() {
+        let text = |name: &str| check_alias(name).unwrap_err().message;
+        assert_eq!(text(""), "collection alias should not be empty: invalid parameter");
+        assert_eq!(
+            text("a b"),
+            "Invalid collection alias: a b. collection alias can only contain numbers, letters and \
+             underscores: invalid parameter"
+        );
+        assert_eq!(check_alias("a_1"), Ok(()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use millstream_tests::process::{Process, setting};
 use millstream_tests::site::{Site, Variant};
 
 /// Scripts that every version of pymilvus runs, in this order, on one server.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 8] = [
     "quickstart.py",
     "hello_orm.py",
     "keys_and_types.py",
@@ -16,6 +16,7 @@ const SCRIPTS: [&str; 7] = [
     "arrays_and_nulls.py",
     "searches.py",
     "tenants.py",
+    "names.py",
 ];
 /// A script that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(240);

@@ -6,6 +6,7 @@ pub mod index;
 pub mod output;
 pub mod params;
 pub mod placeholder;
+pub mod properties;
 pub mod protobuf;
 pub mod query;
 pub mod rank;

@@ -1,9 +1,12 @@
 //! Schemas: from a client's `CollectionSchema` to a validated model schema, and back.
 
+mod alter;
 mod field;
 mod function;
 #[cfg(test)]
 mod tests;
+
+pub use alter::alter_field;
 
 use bytes::Bytes;
 use millstream_catalog::model::limits::{

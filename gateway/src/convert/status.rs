@@ -52,14 +52,14 @@ macro_rules! replies {
 
 replies! {
     AllocTimestampResponse, BoolResponse, CheckHealthResponse, ComponentStates, ConnectResponse,
-    DescribeCollectionResponse, DescribeDatabaseResponse, DescribeIndexResponse, FlushAllResponse,
-    FlushResponse, GetCollectionStatisticsResponse, GetFlushAllStateResponse,
-    GetFlushStateResponse, GetIndexBuildProgressResponse, GetIndexStateResponse,
-    GetIndexStatisticsResponse, GetLoadStateResponse, GetLoadingProgressResponse,
-    GetPartitionStatisticsResponse, GetVersionResponse, ListCredUsersResponse,
-    ListDatabasesResponse, ListResourceGroupsResponse, MutationResult, QueryResults,
-    RunAnalyzerResponse, SearchResults,
-    SelectRoleResponse, SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse,
+    DescribeAliasResponse, DescribeCollectionResponse, DescribeDatabaseResponse,
+    DescribeIndexResponse, FlushAllResponse, FlushResponse, GetCollectionStatisticsResponse,
+    GetFlushAllStateResponse, GetFlushStateResponse, GetIndexBuildProgressResponse,
+    GetIndexStateResponse, GetIndexStatisticsResponse, GetLoadStateResponse,
+    GetLoadingProgressResponse, GetPartitionStatisticsResponse, GetVersionResponse,
+    ListCredUsersResponse, ListAliasesResponse, ListDatabasesResponse, ListResourceGroupsResponse,
+    MutationResult, QueryResults, RunAnalyzerResponse, SearchResults, SelectRoleResponse,
+    SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse,
 }
 
 #[cfg(test)]

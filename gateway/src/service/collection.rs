@@ -1,5 +1,6 @@
 //! Collections.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use millstream_catalog::catalog::{Created, NewCollection};
@@ -11,7 +12,7 @@ use millstream_catalog::model::{
 use super::keys::ISOLATION;
 use super::{Context, read};
 use crate::convert::status::success;
-use crate::convert::{params, schema};
+use crate::convert::{params, properties, schema};
 use crate::gateway::{Gateway, is_loaded};
 use crate::names;
 use crate::pb;
@@ -33,6 +34,7 @@ pub(super) async fn create(
             Fault::invalid(format!("consistency level {level} is not known"))
         })?;
     let properties = params::to_props(request.properties);
+    properties::check_collection(&properties)?;
     check_properties(&properties)?;
     check_isolation(&schema, &properties)?;
     let new = NewCollection {
@@ -62,7 +64,7 @@ fn shards_of(given: i32) -> Result<u16, Fault> {
 }
 
 /// Refuses properties that would change answers and are not obeyed.
-fn check_properties(properties: &Props) -> Result<(), Fault> {
+pub(super) fn check_properties(properties: &Props) -> Result<(), Fault> {
     for (key, value) in properties {
         let obeyed = match key.as_str() {
             "collection.ttl.seconds" => matches!(value.trim(), "" | "0" | "-1"),
@@ -77,7 +79,7 @@ fn check_properties(properties: &Props) -> Result<(), Fault> {
 }
 
 /// Isolation is of the values of a partition key.
-fn check_isolation(schema: &CollectionSchema, properties: &Props) -> Result<(), Fault> {
+pub(super) fn check_isolation(schema: &CollectionSchema, properties: &Props) -> Result<(), Fault> {
     let given = properties.iter().find(|(key, _)| key == ISOLATION);
     let Some((_, value)) = given else { return Ok(()) };
     let Some(on) = params::parse_bool(value) else {
@@ -109,6 +111,25 @@ pub(super) async fn drop_collection(
     {
         ddl::carry_out(gateway, intent).await?;
     }
+    Ok(success())
+}
+
+pub(super) async fn rename(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::RenameCollectionRequest,
+) -> Result<Status, Fault> {
+    names::check_collection(&request.old_name)?;
+    names::check_collection(&request.new_name)?;
+    ddl::roll_forward(gateway).await?;
+    let database = context.database(&request.db_name);
+    let target = match request.new_db_name.as_str() {
+        "" => database,
+        name => name,
+    };
+    let (from, to) = ((database, &*request.old_name), (target, &*request.new_name));
+    let renamed = gateway.catalog.collection_rename(from, to).await?;
+    gateway.cache.invalidate(renamed);
     Ok(success())
 }
 
@@ -170,6 +191,7 @@ fn described(found: &Collection, now: Timestamp) -> pb::DescribeCollectionRespon
         physical_channel_names: found.channels.iter().map(|c| format!("channel-{c}")).collect(),
         created_timestamp: found.created.0,
         created_utc_timestamp: found.created.physical_ms(),
+        aliases: found.aliases.clone(),
         shards_num: i32::try_from(found.channels.len()).unwrap_or(i32::MAX),
         consistency_level: found.consistency as i32,
         collection_name: found.name.clone(),
@@ -180,7 +202,6 @@ fn described(found: &Collection, now: Timestamp) -> pb::DescribeCollectionRespon
         request_time: now.0,
         update_timestamp: found.meta_version.0,
         update_timestamp_str: found.meta_version.to_string(),
-        ..pb::DescribeCollectionResponse::default()
     }
 }
 
@@ -192,12 +213,12 @@ pub(super) async fn show(
     let database = context.database(&request.db_name);
     let mut all = gateway.catalog.collection_list(database).await?;
     if !request.collection_names.is_empty() {
-        for name in &request.collection_names {
-            if !all.iter().any(|c| c.name == *name) {
-                return Err(Fault::collection_not_found(database, name));
-            }
+        let asked: HashSet<&String> = request.collection_names.iter().collect();
+        let there: HashSet<&String> = all.iter().flat_map(|c| c.names()).collect();
+        if let Some(name) = request.collection_names.iter().find(|name| !there.contains(name)) {
+            return Err(Fault::collection_not_found(database, name));
         }
-        all.retain(|c| request.collection_names.contains(&c.name));
+        all.retain(|c| c.names().any(|name| asked.contains(name)));
     }
     if request.r#type == pb::ShowType::InMemory as i32 {
         all.retain(|c| is_loaded(c));

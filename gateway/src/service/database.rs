@@ -5,8 +5,8 @@ use std::sync::Arc;
 use millstream_catalog::model::{Database, Fault};
 
 use super::Context;
-use crate::convert::params;
 use crate::convert::status::success;
+use crate::convert::{params, properties};
 use crate::gateway::Gateway;
 use crate::names;
 use crate::pb;
@@ -18,7 +18,9 @@ pub(super) async fn create(
     request: pb::CreateDatabaseRequest,
 ) -> Result<Status, Fault> {
     names::check_database(&request.db_name)?;
-    gateway.catalog.database_create(&request.db_name, params::to_props(request.properties)).await?;
+    let given = params::to_props(request.properties);
+    properties::check_database(&given)?;
+    gateway.catalog.database_create(&request.db_name, given).await?;
     Ok(success())
 }
 
@@ -38,7 +40,21 @@ pub(super) async fn alter(
     request: pb::AlterDatabaseRequest,
 ) -> Result<Status, Fault> {
     let name = context.database(&request.db_name);
+    match (request.properties.is_empty(), request.delete_keys.is_empty()) {
+        (true, true) => {
+            let text = "alter database requires either properties or deletekeys to modify or \
+                        delete keys, both cannot be empty";
+            return Err(Fault::plain(text));
+        }
+        (false, false) => {
+            let text = "alter database operation cannot modify properties and delete keys at the \
+                        same time";
+            return Err(Fault::plain(text));
+        }
+        _ => {}
+    }
     let set = params::to_props(request.properties);
+    properties::check_database(&set)?;
     gateway.catalog.database_alter(name, set, request.delete_keys).await?;
     Ok(success())
 }

@@ -9,6 +9,7 @@ use super::{Context, read};
 use crate::convert::status::success;
 use crate::convert::{index, params};
 use crate::gateway::{Gateway, is_loaded};
+use crate::guarantee;
 use crate::names;
 use crate::pb;
 use crate::pb::common::{IndexState, Status};
@@ -179,13 +180,13 @@ async fn descriptions(
     Ok(chosen.into_iter().map(describe).collect())
 }
 
-/// Rows as of what is closed anyway: a progress figure is not worth a tick.
+/// All rows that were acknowledged before the question, so that who has just written finds them.
 async fn rows_of(
     gateway: &Arc<Gateway>,
     context: &Context,
     collection: &Collection,
 ) -> Result<i64, Fault> {
-    let asked = crate::guarantee::Asked { level: 3, ..Default::default() };
-    let rows = read::count_all(gateway, context, collection, &[], asked).await?;
+    let now = guarantee::Asked::default(); // strong
+    let rows = read::count_all(gateway, context, collection, &[], now).await?;
     Ok(i64::try_from(rows).unwrap_or(i64::MAX))
 }

@@ -4,6 +4,8 @@
 //! panics, metrics, and the slow log. Errors are `Status` in an answer that is otherwise gRPC OK,
 //! because clients retry other gRPC errors for minutes.
 
+mod alias;
+mod alter;
 mod analyzer;
 mod by_keys;
 mod collection;
@@ -235,6 +237,19 @@ rpcs! {
     "GetCollectionStatistics" get_collection_statistics(GetCollectionStatisticsRequest)
         -> GetCollectionStatisticsResponse, dql, collection::statistics;
 
+    "RenameCollection" rename_collection(RenameCollectionRequest)
+        -> Status, ddl, collection::rename;
+    "AlterCollection" alter_collection(AlterCollectionRequest) -> Status, ddl, alter::collection;
+    "AlterCollectionField" alter_collection_field(AlterCollectionFieldRequest)
+        -> Status, ddl, alter::field;
+
+    "CreateAlias" create_alias(CreateAliasRequest) -> Status, ddl, alias::create;
+    "DropAlias" drop_alias(DropAliasRequest) -> Status, ddl, alias::drop_alias;
+    "AlterAlias" alter_alias(AlterAliasRequest) -> Status, ddl, alias::alter;
+    "DescribeAlias" describe_alias(DescribeAliasRequest)
+        -> DescribeAliasResponse, none, alias::describe;
+    "ListAliases" list_aliases(ListAliasesRequest) -> ListAliasesResponse, none, alias::list;
+
     "CreatePartition" create_partition(CreatePartitionRequest) -> Status, ddl, partition::create;
     "DropPartition" drop_partition(DropPartitionRequest) -> Status, ddl, partition::drop_partition;
     "HasPartition" has_partition(HasPartitionRequest) -> BoolResponse, none, partition::has;
@@ -254,6 +269,7 @@ rpcs! {
     "GetLoadState" get_load_state(GetLoadStateRequest) -> GetLoadStateResponse, none, load::state;
 
     "CreateIndex" create_index(CreateIndexRequest) -> Status, ddl, index::create;
+    "AlterIndex" alter_index(AlterIndexRequest) -> Status, ddl, alter::index;
     "DropIndex" drop_index(DropIndexRequest) -> Status, ddl, index::drop_index;
     "DescribeIndex" describe_index(DescribeIndexRequest)
         -> DescribeIndexResponse, none, index::describe;

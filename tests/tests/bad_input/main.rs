@@ -3,6 +3,7 @@
 
 mod ddl;
 mod keys;
+mod names;
 mod reads;
 mod send;
 mod types;
@@ -87,6 +88,18 @@ async fn wrong_ddl_is_refused(site: Site) {
     refuse_all(&client, ddl::others()).await;
 }
 on_both!(wrong_ddl_is_refused);
+
+async fn wrong_names_and_properties_are_refused_and_change_nothing(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    names::prepare(&client).await;
+    refuse_all(&client, names::spellings()).await;
+    refuse_all(&client, names::aliases_and_names()).await;
+    refuse_all(&client, names::properties_of_all()).await;
+    refuse_all(&client, names::fields_and_indexes()).await;
+    names::expect_nothing_changed(&client).await;
+}
+on_both!(wrong_names_and_properties_are_refused_and_change_nothing);
 
 async fn wrong_writes_are_refused_and_write_nothing(site: Site) {
     let client = site.client();

@@ -1,13 +1,17 @@
 //! One type for the requests of all RPCs, and one way to send them.
 
 use millstream_gateway::pb::{
-    CreateCollectionRequest, CreateDatabaseRequest, CreateIndexRequest, CreatePartitionRequest,
-    DeleteRequest, DescribeCollectionRequest, DescribeIndexRequest, DropCollectionRequest,
-    DropDatabaseRequest, DropIndexRequest, DropPartitionRequest, FlushRequest,
-    GetCollectionStatisticsRequest, GetLoadingProgressRequest, HasCollectionRequest,
-    HasPartitionRequest, HybridSearchRequest, InsertRequest, LoadCollectionRequest,
-    LoadPartitionsRequest, QueryRequest, ReleaseCollectionRequest, ReleasePartitionsRequest,
-    SearchRequest, ShowCollectionsRequest, ShowPartitionsRequest, UpsertRequest,
+    AlterAliasRequest, AlterCollectionFieldRequest, AlterCollectionRequest, AlterDatabaseRequest,
+    AlterIndexRequest, CreateAliasRequest, CreateCollectionRequest, CreateDatabaseRequest,
+    CreateIndexRequest, CreatePartitionRequest, DeleteRequest, DescribeAliasRequest,
+    DescribeCollectionRequest, DescribeDatabaseRequest, DescribeIndexRequest, DropAliasRequest,
+    DropCollectionRequest, DropDatabaseRequest, DropIndexRequest, DropPartitionRequest,
+    FlushRequest, GetCollectionStatisticsRequest, GetIndexBuildProgressRequest,
+    GetIndexStateRequest, GetIndexStatisticsRequest, GetLoadingProgressRequest,
+    HasCollectionRequest, HasPartitionRequest, HybridSearchRequest, InsertRequest,
+    ListAliasesRequest, LoadCollectionRequest, LoadPartitionsRequest, QueryRequest,
+    ReleaseCollectionRequest, ReleasePartitionsRequest, RenameCollectionRequest, SearchRequest,
+    ShowCollectionsRequest, ShowPartitionsRequest, UpsertRequest,
 };
 use millstream_tests::client::{Answer, Client, accept, message};
 
@@ -72,6 +76,14 @@ requests! {
         DropIndex drop_index DropIndexRequest,
         CreateDatabase create_database CreateDatabaseRequest,
         DropDatabase drop_database DropDatabaseRequest,
+        AlterDatabase alter_database AlterDatabaseRequest,
+        CreateAlias create_alias CreateAliasRequest,
+        DropAlias drop_alias DropAliasRequest,
+        AlterAlias alter_alias AlterAliasRequest,
+        RenameCollection rename_collection RenameCollectionRequest,
+        AlterCollection alter_collection AlterCollectionRequest,
+        AlterCollectionField alter_collection_field AlterCollectionFieldRequest,
+        AlterIndex alter_index AlterIndexRequest,
     }
     holding {
         HasCollection has_collection HasCollectionRequest,
@@ -82,6 +94,12 @@ requests! {
         ShowPartitions show_partitions ShowPartitionsRequest,
         GetLoadingProgress get_loading_progress GetLoadingProgressRequest,
         DescribeIndex describe_index DescribeIndexRequest,
+        DescribeAlias describe_alias DescribeAliasRequest,
+        ListAliases list_aliases ListAliasesRequest,
+        DescribeDatabase describe_database DescribeDatabaseRequest,
+        GetIndexState get_index_state GetIndexStateRequest,
+        GetIndexStatistics get_index_statistics GetIndexStatisticsRequest,
+        GetIndexBuildProgress get_index_build_progress GetIndexBuildProgressRequest,
         Insert insert InsertRequest,
         Upsert upsert UpsertRequest,
         Delete delete DeleteRequest,
