@@ -13,6 +13,8 @@
 #![allow(unsafe_code)]
 
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod registers;
 mod types;
 
 #[cfg(test)]
@@ -119,6 +121,30 @@ pub(crate) fn int8s<'a, const L2: bool>(
     }
 }
 
+/// For each row of codes the sum of products with the query's values, exactly, for at most 65,536
+/// codes; the rows are as long as the query.
+pub(crate) fn codes<'a>(
+    isa: Isa,
+    query: &[i8],
+    rows: impl Iterator<Item = &'a [u8]>,
+    out: &mut [i32],
+) {
+    match isa {
+        // SAFETY: asked for in front.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if types::has_vector_products() => unsafe {
+            x86::codes_vnni(query, rows, out);
+        },
+        // SAFETY: the variant is only made where the CPU has AVX-512 F, BW and VL.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { x86::codes_avx512(query, rows, out) },
+        // SAFETY: the variant is only made where the CPU has AVX2.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { x86::codes_avx2(query, rows, out) },
+        Isa::Plain => plain::codes(query, rows, out),
+    }
+}
+
 /// For each row what `op` says of its bits and the query's.
 pub(crate) fn compare_bits<'a>(
     isa: Isa,
@@ -159,6 +185,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::array::from_fn;
 
+    use super::registers::{int8_term_512, term_256, term_512, transpose_8, transpose_16};
     use super::{BitOp, Lanes, PANEL_ROWS, RowStat, plain, prefetch};
 
     /// [`super::pack`]: 16 rows by 16 dimensions at a time, transposed in registers.
@@ -197,37 +224,6 @@ mod x86 {
             unsafe { _mm512_storeu_ps(result.0.as_mut_ptr().add(half * 16), sum) };
         }
         result
-    }
-
-    /// Transposes a 16 by 16 tile, one row per register.
-    #[target_feature(enable = "avx512f")]
-    fn transpose_16(r: [__m512; 16]) -> [__m512; 16] {
-        // Within each 128-bit lane: 4 x 4 tiles of the rows 4i..4i+4.
-        let quads: [[__m512; 4]; 4] = from_fn(|i| {
-            let (a, b, c, d) = (r[4 * i], r[4 * i + 1], r[4 * i + 2], r[4 * i + 3]);
-            let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-            let (ab_hi, cd_hi) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-            [
-                _mm512_shuffle_ps::<0x44>(ab, cd),
-                _mm512_shuffle_ps::<0xEE>(ab, cd),
-                _mm512_shuffle_ps::<0x44>(ab_hi, cd_hi),
-                _mm512_shuffle_ps::<0xEE>(ab_hi, cd_hi),
-            ]
-        });
-        // Across lanes: lane l of quads[i][j] belongs to column 4l + j, rows 4i..4i+4.
-        let mut columns = r;
-        for j in 0..4 {
-            let [a, b, c, d] = [quads[0][j], quads[1][j], quads[2][j], quads[3][j]];
-            let ab_even = _mm512_shuffle_f32x4::<0x88>(a, b);
-            let cd_even = _mm512_shuffle_f32x4::<0x88>(c, d);
-            let ab_odd = _mm512_shuffle_f32x4::<0xDD>(a, b);
-            let cd_odd = _mm512_shuffle_f32x4::<0xDD>(c, d);
-            columns[j] = _mm512_shuffle_f32x4::<0x88>(ab_even, cd_even);
-            columns[4 + j] = _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd);
-            columns[8 + j] = _mm512_shuffle_f32x4::<0xDD>(ab_even, cd_even);
-            columns[12 + j] = _mm512_shuffle_f32x4::<0xDD>(ab_odd, cd_odd);
-        }
-        columns
     }
 
     /// [`super::admit`]: `Q` queries by 32 rows, in `2 * Q` accumulators.
@@ -307,30 +303,6 @@ mod x86 {
             }
         }
         sums
-    }
-
-    /// Transposes an 8 by 8 tile, one row per register.
-    #[target_feature(enable = "avx2")]
-    fn transpose_8(r: [__m256; 8]) -> [__m256; 8] {
-        let quads: [[__m256; 4]; 2] = from_fn(|i| {
-            let (a, b, c, d) = (r[4 * i], r[4 * i + 1], r[4 * i + 2], r[4 * i + 3]);
-            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
-            let (ab_hi, cd_hi) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
-            [
-                _mm256_shuffle_ps::<0x44>(ab, cd),
-                _mm256_shuffle_ps::<0xEE>(ab, cd),
-                _mm256_shuffle_ps::<0x44>(ab_hi, cd_hi),
-                _mm256_shuffle_ps::<0xEE>(ab_hi, cd_hi),
-            ]
-        });
-        from_fn(|column| {
-            let (top, bottom) = (quads[0][column % 4], quads[1][column % 4]);
-            if column < 4 {
-                _mm256_permute2f128_ps::<0x20>(top, bottom)
-            } else {
-                _mm256_permute2f128_ps::<0x31>(top, bottom)
-            }
-        })
     }
 
     /// [`super::admit`]: four queries by 16 rows at a time, in eight accumulators.
@@ -416,22 +388,6 @@ mod x86 {
         }
     }
 
-    /// Adds 16 products or squared differences to a sum.
-    #[target_feature(enable = "avx512f")]
-    fn term_512<const BRAIN: bool, const L2: bool>(sum: __m512, q: __m512, x: __m256i) -> __m512 {
-        let x = if BRAIN {
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(x)))
-        } else {
-            _mm512_cvtph_ps(x)
-        };
-        if L2 {
-            let difference = _mm512_sub_ps(q, x);
-            _mm512_fmadd_ps(difference, difference, sum)
-        } else {
-            _mm512_fmadd_ps(q, x, sum)
-        }
-    }
-
     /// [`super::halves`]: 16 values at a time, in two accumulators.
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn halves_avx2<'a, const BRAIN: bool, const L2: bool>(
@@ -469,22 +425,6 @@ mod x86 {
         }
     }
 
-    /// Adds eight products or squared differences to a sum.
-    #[target_feature(enable = "avx2,fma,f16c")]
-    fn term_256<const BRAIN: bool, const L2: bool>(sum: __m256, q: __m256, x: __m128i) -> __m256 {
-        let x = if BRAIN {
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(x)))
-        } else {
-            _mm256_cvtph_ps(x)
-        };
-        if L2 {
-            let difference = _mm256_sub_ps(q, x);
-            _mm256_fmadd_ps(difference, difference, sum)
-        } else {
-            _mm256_fmadd_ps(q, x, sum)
-        }
-    }
-
     /// [`super::int8s`]: 32 values at a time, as 16-bit numbers.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     pub(super) fn int8s_avx512<'a, const L2: bool>(
@@ -518,19 +458,6 @@ mod x86 {
         }
     }
 
-    /// Adds 32 products or squared differences to a sum.
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn int8_term_512<const L2: bool>(sum: __m512i, q: __m512i, x: __m256i) -> __m512i {
-        let x = _mm512_cvtepi8_epi16(x);
-        let products = if L2 {
-            let difference = _mm512_sub_epi16(q, x);
-            _mm512_madd_epi16(difference, difference)
-        } else {
-            _mm512_madd_epi16(q, x)
-        };
-        _mm512_add_epi32(sum, products)
-    }
-
     /// [`super::int8s`], as the compiler makes it of the plain form for AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) fn int8s_avx2<'a, const L2: bool>(
@@ -539,6 +466,59 @@ mod x86 {
         out: &mut [i32],
     ) {
         plain::int8s::<L2>(query, rows, out);
+    }
+
+    /// [`super::codes`]: 64 products at a time.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub(super) fn codes_vnni<'a>(
+        query: &[i8],
+        rows: impl Iterator<Item = &'a [u8]>,
+        out: &mut [i32],
+    ) {
+        let (query_parts, query_rest) = query.as_chunks::<64>();
+        for (row, out) in rows.zip(out) {
+            let (parts, rest) = row.as_chunks::<64>();
+            let mut sum = _mm512_setzero_si512();
+            for (q, x) in query_parts.iter().zip(parts) {
+                // SAFETY: both have 64 values.
+                let (q, x) = unsafe {
+                    (_mm512_loadu_epi8(q.as_ptr()), _mm512_loadu_epi8(x.as_ptr().cast()))
+                };
+                sum = _mm512_dpbusd_epi32(sum, x, q);
+            }
+            if !rest.is_empty() && !query_rest.is_empty() {
+                let lanes = u64::MAX >> (64 - query_rest.len().min(rest.len()));
+                // SAFETY: the mask admits lanes that both slices have; the others are not read.
+                let (q, x) = unsafe {
+                    (
+                        _mm512_maskz_loadu_epi8(lanes, query_rest.as_ptr()),
+                        _mm512_maskz_loadu_epi8(lanes, rest.as_ptr().cast()),
+                    )
+                };
+                sum = _mm512_dpbusd_epi32(sum, x, q);
+            }
+            *out = _mm512_reduce_add_epi32(sum);
+        }
+    }
+
+    /// [`super::codes`], as the compiler makes it of the plain form for AVX-512.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) fn codes_avx512<'a>(
+        query: &[i8],
+        rows: impl Iterator<Item = &'a [u8]>,
+        out: &mut [i32],
+    ) {
+        plain::codes(query, rows, out);
+    }
+
+    /// [`super::codes`], as the compiler makes it of the plain form for AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn codes_avx2<'a>(
+        query: &[i8],
+        rows: impl Iterator<Item = &'a [u8]>,
+        out: &mut [i32],
+    ) {
+        plain::codes(query, rows, out);
     }
 
     /// [`super::compare_bits`], with the instruction that counts in a vector.

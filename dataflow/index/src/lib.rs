@@ -1,4 +1,4 @@
-//! Exact nearest-neighbour search over slices of vectors: kernels, masks and streaming top-k.
+//! Nearest-neighbour search over slices of vectors: kernels, masks and streaming top-k.
 //!
 //! A search is three values. [`Queries`] holds the query vectors, prepared once per request. A
 //! [`Block`] is a run of rows as they lie in a segment, with a bitset of the rows that may match
@@ -28,11 +28,15 @@
 //! **Invariant.** Memory is bounded by `k`, whatever the scores are: when a collector is full it is
 //! cut back by (score, key order), also when all scores are equal.
 //!
-//! **Absent on purpose.** No segments, no I/O, no threads, no time: slices in, row numbers and
-//! scores out.
+//! [`graph`] finds the nearest of many rows without scanning them all; it fills the same collectors
+//! with the same scores.
+//!
+//! **Absent on purpose.** No segments, no I/O, no time, and no threads but those that
+//! [`graph::build`] is told to use: slices in, row numbers and scores out.
 
 mod error;
 mod floats;
+pub mod graph;
 mod group;
 mod kernel;
 mod narrow;

@@ -121,6 +121,16 @@ impl<'a> Narrow<'a> {
         }
     }
 
+    /// Distances of query `q` to rows.
+    pub(crate) fn score(&self, q: usize, rows: &[u32], out: &mut [f32]) {
+        let mut distances = [0.0; BATCH_ROWS];
+        for (rows, out) in rows.chunks(BATCH_ROWS).zip(out.chunks_mut(BATCH_ROWS)) {
+            self.prefetch(rows);
+            self.distances(q, &Picked::List(rows), &mut distances);
+            out.copy_from_slice(&distances[..rows.len()]);
+        }
+    }
+
     /// Sums of products or squared differences of halves.
     fn products<const BRAIN: bool>(
         &self,

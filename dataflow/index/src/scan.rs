@@ -14,6 +14,9 @@ use crate::score::{Cosine, Ip, L2, Measure};
 use crate::sparse::scan_sparse;
 use crate::topk::Collect;
 
+/// Rows between the one that is scored and the one that is prefetched.
+const SCORE_AHEAD: usize = 4;
+
 /// A run of rows, as they lie in a segment.
 #[derive(Debug, Clone, Copy)]
 pub struct Block<'a> {
@@ -109,8 +112,34 @@ pub(crate) fn scan_on<C: Collect>(
     }
 }
 
+/// Writes the distances of query `q` to rows of a block, which need not ascend.
+///
+/// The distance of a row is the one it has in a scan.
+pub(crate) fn score_rows(
+    queries: &Queries,
+    block: &Block<'_>,
+    q: usize,
+    rows: &[u32],
+    distances: &mut Vec<f32>,
+) {
+    distances.clear();
+    distances.resize(rows.len(), 0.0);
+    let tie = &|_: u32, _: u32| Ordering::Equal;
+    let common = Common { queries, block, isa: kernel::isa(), rows: rows_of(queries, block), tie };
+    match (&queries.form, block.vectors) {
+        (Form::Float(floats), Vectors::Float(vectors)) => match queries.metric() {
+            Metric::L2 => FloatRows::<L2>::new(&common, floats, vectors).score(q, rows, distances),
+            Metric::Cosine => {
+                FloatRows::<Cosine>::new(&common, floats, vectors).score(q, rows, distances);
+            }
+            _ => FloatRows::<Ip>::new(&common, floats, vectors).score(q, rows, distances),
+        },
+        (form, vectors) => Narrow::new(&common, form, vectors).score(q, rows, distances),
+    }
+}
+
 /// Rows of a block.
-fn rows_of(queries: &Queries, block: &Block<'_>) -> usize {
+pub(crate) fn rows_of(queries: &Queries, block: &Block<'_>) -> usize {
     let (values, width) = match block.vectors {
         Vectors::Float(values) => (values.len(), queries.dim()),
         Vectors::Half(values) | Vectors::BHalf(values) => (values.len(), queries.dim()),
@@ -142,6 +171,16 @@ impl<'a, M: Measure> FloatRows<'a, M> {
     #[inline(always)]
     fn row(&self, i: usize) -> &'a [f32] {
         &self.vectors[i * self.dim..(i + 1) * self.dim]
+    }
+
+    /// Distances of query `q` to rows.
+    fn score(&self, q: usize, rows: &[u32], out: &mut [f32]) {
+        for (at, (&row, out)) in rows.iter().zip(out).enumerate() {
+            if let Some(&ahead) = rows.get(at + SCORE_AHEAD) {
+                kernel::prefetch(self.row(ahead as usize));
+            }
+            *out = self.distance(q, row);
+        }
     }
 }
 

@@ -90,6 +90,21 @@ pub(super) fn int8s<'a, const L2: bool>(
     }
 }
 
+/// [`super::codes`].
+#[inline(always)]
+pub(super) fn codes<'a>(query: &[i8], rows: impl Iterator<Item = &'a [u8]>, out: &mut [i32]) {
+    let (parts, rest) = query.as_chunks::<16>();
+    let term = |(&q, &x): (&i8, &u8)| i32::from(i16::from(q) * i16::from(x));
+    for (row, out) in rows.zip(out) {
+        let (row_parts, row_rest) = row.as_chunks::<16>();
+        let mut sum = rest.iter().zip(row_rest).map(term).sum();
+        for (q, x) in parts.iter().zip(row_parts) {
+            sum += q.iter().zip(x).map(term).sum::<i32>();
+        }
+        *out = sum;
+    }
+}
+
 /// [`super::widen_half`].
 pub(super) fn widen_half(row: &[u16], out: &mut [f32]) {
     for (out, &x) in out.iter_mut().zip(row) {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    BitOp, Isa, Lanes, PANEL_ROWS, RowStat, admit, available, compare_bits, halves, int8s, pack,
-    widen_half,
+    BitOp, Isa, Lanes, PANEL_ROWS, RowStat, admit, available, codes, compare_bits, halves, int8s,
+    pack, widen_half,
 };
 
 /// Small whole numbers: every sum of products is exact, so all kernels must agree to the bit.
@@ -162,6 +162,26 @@ proptest! {
             prop_assert_eq!(&out, &dots, "{:?}", isa);
             int8s::<true>(isa, &query, rows(), &mut out);
             prop_assert_eq!(&out, &squares, "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn every_codes_kernel_sums_products_exactly(
+        (query, rows) in (1_usize..300).prop_flat_map(|dim| {
+            let value = prop_oneof![any::<i8>(), Just(i8::MIN), Just(i8::MAX)];
+            let code = prop_oneof![any::<u8>(), Just(u8::MAX)];
+            let row = prop::collection::vec(code, dim);
+            (prop::collection::vec(value, dim), prop::collection::vec(row, 0..9))
+        }),
+    ) {
+        let sum = |row: &Vec<u8>| {
+            query.iter().zip(row).map(|(&q, &x)| i32::from(q) * i32::from(x)).sum::<i32>()
+        };
+        let expected: Vec<i32> = rows.iter().map(sum).collect();
+        for isa in available() {
+            let mut out = vec![0; rows.len()];
+            codes(isa, &query, rows.iter().map(Vec::as_slice), &mut out);
+            prop_assert_eq!(&out, &expected, "{:?}", isa);
         }
     }
 

@@ -75,6 +75,13 @@ pub(super) fn has_vector_popcount() -> bool {
     *HAS
 }
 
+/// Whether this CPU adds up products of bytes in vectors.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn has_vector_products() -> bool {
+    static HAS: LazyLock<bool> = LazyLock::new(|| is_x86_feature_detected!("avx512vnni"));
+    *HAS
+}
+
 /// How two sets of bits are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BitOp {
