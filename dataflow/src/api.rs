@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::model::{
-    ChannelId, CollectionId, DataType, FieldId, Metric, PartitionId, Timestamp,
+    ChannelId, CollectionId, DataType, FieldId, IndexId, Metric, PartitionId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,11 @@ pub struct SearchRequest {
     pub group: Option<GroupBy>,
     /// How texts are ranked; only searches for texts have it.
     pub text: Option<TextRank>,
+    /// Rows that a walk of a graph keeps in sight for each query; chosen by the workers when none.
+    pub ef: Option<u32>,
+    /// The index whose graphs may be walked; with none every row is scored, as hits need that are
+    /// read page after page.
+    pub index: Option<IndexId>,
     /// Encoded filter plan (`millstream_expr::Plan::encode`); none keeps all rows.
     pub filter: Option<Bytes>,
     /// Fields of the hits to return, in this order. The pk is always returned apart.

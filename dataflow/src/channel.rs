@@ -24,10 +24,10 @@ use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{
     ChannelId, CollectionId, CollectionSchema, Fault, PartitionId, RequestId, Timestamp, VChannel,
 };
-use millstream_log::{Assembler, Delivery, Kind, Record, Unit};
+use millstream_log::{Assembler, Delivery, Kind, Place, Record, Unit};
 use millstream_segment::{Applied, Position, RowRef, Sealed};
-use seal::Pace;
 pub(crate) use seal::Stored;
+use seal::{Pace, repin};
 use shard::Shard;
 
 use crate::read::ReadShard;
@@ -170,7 +170,10 @@ impl Channel {
             return;
         }
         match delivery {
-            Delivery::Tick(ts) => self.closed = self.closed.max(ts),
+            Delivery::Tick(ts) => {
+                self.closed = self.closed.max(ts);
+                self.seal_what_is_due();
+            }
             Delivery::Broken(reason) => self.fail(reason),
             Delivery::Entry { seq, entry } => match self.assembler.push(seq, &entry) {
                 Ok(units) => {
@@ -225,11 +228,15 @@ impl Channel {
 
     /// The last entry that no shard needs, and closed-through as it was right after it.
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
-        if self.broken.is_some() || self.assembler.first_staged_seq().is_some() {
+        if self.broken.is_some() {
             return None;
         }
-        let first = self.pins.first_key_value();
-        Some(first.map_or(self.entry_began, |(&(seq, _), &closed)| Checkpoint { seq, closed }))
+        let pin = self.pins.first_key_value();
+        let pin = pin.map(|(&(seq, _), &closed)| Checkpoint { seq, closed });
+        let staged = self.assembler.first_staged();
+        let staged = staged.map(|Place { seq, closed }| Checkpoint { seq, closed });
+        let first = pin.into_iter().chain(staged).min_by_key(|checkpoint| checkpoint.seq);
+        Some(first.unwrap_or(self.entry_began))
     }
 
     fn fail(&mut self, reason: String) {
@@ -243,6 +250,8 @@ impl Channel {
     fn apply(&mut self, unit: Unit) -> Result<(), String> {
         let eff = unit.ts.max(self.closed.next());
         let position = Position { seq: unit.position.seq, index: unit.position.index };
+        let Place { seq, closed } = unit.begins_after;
+        let begins_after = Checkpoint { seq, closed };
         let mut records = VecDeque::from(unit.records);
         while let Some(first) = records.front() {
             let vchannel = VChannel { collection: first.collection(), shard: first.shard() };
@@ -259,18 +268,26 @@ impl Channel {
             let bytes = records.iter().map(|r| r.bytes().len()).sum();
             let (request, begun) = (unit.request, false);
             let waiting = Waiting { position, eff, request, records, begun, bytes };
-            self.enqueue(vchannel, waiting)?;
+            self.enqueue(vchannel, waiting, begins_after)?;
             records = rest;
         }
         self.closed = self.closed.max(unit.ts);
         let since = self.closed.minus_ms(RETENTION_MS);
-        for shard in self.shards.values_mut().filter(|s| !s.dropped.is_empty()) {
-            shard.release_dropped(since);
+        for (vchannel, shard) in self.shards.iter_mut().filter(|(_, s)| !s.dropped.is_empty()) {
+            if shard.release_dropped(since) {
+                // The seal takes the files of these rows out of the manifest.
+                self.effects.push(Effect::SealDue(*vchannel));
+            }
         }
         Ok(())
     }
 
-    fn enqueue(&mut self, vchannel: VChannel, mut waiting: Waiting) -> Result<(), String> {
+    fn enqueue(
+        &mut self,
+        vchannel: VChannel,
+        mut waiting: Waiting,
+        begins_after: Checkpoint,
+    ) -> Result<(), String> {
         if !self.shards.contains_key(&vchannel) {
             let Some(schema) = created(waiting.records.front())? else {
                 // A drop that is carried out again after a crash may find nothing left to drop.
@@ -285,6 +302,7 @@ impl Channel {
                 }
                 // Written at the same time as the drop of the collection, and positioned after it.
                 tracing::debug!(?vchannel, "records of a dropped collection are ignored");
+                self.effects.push(Effect::Gone(vchannel));
                 let request = waiting.request;
                 if waiting.records.drain(..).any(|r| has_outcome(&r)) {
                     self.effects.push(Effect::Outcome { request, rows: Ok(0) });
@@ -296,10 +314,8 @@ impl Channel {
         if let Some(shard) = self.shards.get_mut(&vchannel) {
             self.waiting_bytes += waiting.bytes;
             if waiting.position > shard.writer.applied() {
-                let before = self.entry_began;
-                if shard.files.note(waiting.bytes, &self.pace, before) {
-                    self.pins.insert((before.seq, vchannel), before.closed);
-                }
+                shard.files.note(&self.pace, begins_after);
+                repin(&mut self.pins, vchannel, shard);
                 if waiting.records.iter().any(|record| record.kind() == Kind::Seal) {
                     shard.files.end(waiting.position);
                 }

@@ -31,7 +31,7 @@ use crate::ask::Ask;
 use crate::channel::Channel;
 use crate::pool::Pool;
 use crate::shared::Shared;
-use crate::storage::{self, Flusher};
+use crate::storage::{self, Flusher, Graphs};
 use counts::{CountTrace, history_from};
 
 /// What a worker needs to build its dataflows.
@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) expected: Arc<HashSet<CollectionId>>,
     /// Writes sealed shards out, if anything does.
     pub(crate) flusher: Option<Arc<Flusher>>,
+    /// Builds the graphs of sealed segments.
+    pub(crate) graphs: Option<Arc<Graphs>>,
 }
 
 impl Setup {
@@ -59,6 +61,15 @@ impl Setup {
             let storage = flusher.storage();
             for start in storage.shards.iter().filter(|start| start.channel == id) {
                 let loaded = storage::load(&storage.store, start, norms);
+                if let (Some(graphs), Ok((writer, _))) = (&self.graphs, &loaded) {
+                    for whole in writer.view().segments() {
+                        graphs.add(start.vchannel, &start.schema, &whole);
+                    }
+                    if start.stored.is_some() {
+                        // A build may have been cut short, or an index dropped since.
+                        graphs.want(start.vchannel.collection);
+                    }
+                }
                 channel.load(start, loaded, history_from(from.closed));
                 if let Some((state, _)) = &start.stored {
                     self.shared.set_flushed(start.vchannel, state.closed);

@@ -28,7 +28,7 @@ use crate::ask::{Ask, Reply};
 use crate::flow::{self, Incoming, Local, Setup, WakeRequests, owner};
 use crate::pool::Pool;
 use crate::shared::Shared;
-use crate::storage::{Flusher, Storage};
+use crate::storage::{Flusher, GraphSpec, Graphs, Progress, Storage};
 
 /// How many workers, and what they read.
 pub struct Config {
@@ -67,6 +67,7 @@ struct Inner {
     entrances: Vec<Entrance>,
     inboxes: Vec<Arc<Inbox>>,
     flusher: Option<Arc<Flusher>>,
+    graphs: Option<Arc<Graphs>>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -80,9 +81,14 @@ fn setup(config: Config) -> Result<(Setup, Vec<Arc<Inbox>>), Fault> {
     let inbox = |_: &Checkpoint| Arc::new(Inbox::new(config.inbox_bytes));
     let inboxes: Vec<_> = config.checkpoints.iter().map(inbox).collect();
     let threaded = config.scan_threads > 0;
+    let graphs = config.storage.as_ref().map(|storage| {
+        let (store, archive) = (storage.store.clone(), Arc::clone(&storage.archive));
+        Graphs::start(store, archive, config.scan_threads).map(Arc::new)
+    });
     let flusher = config.storage.map(|storage| Flusher::start(storage, threaded)).transpose()?;
     let setup = Setup {
         flusher: flusher.map(Arc::new),
+        graphs: graphs.transpose()?,
         shared: Arc::new(Shared::new(&closed, config.on_checkpoint)),
         pool: Pool::new(config.scan_threads)?,
         threads: config.scan_threads,
@@ -105,6 +111,7 @@ impl Dataflow {
         let workers = config.workers.max(1);
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
+        let graphs = setup.graphs.clone();
         let stopping = Arc::new(AtomicBool::new(false));
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| crossbeam_channel::unbounded::<Incoming>()).unzip();
@@ -138,6 +145,7 @@ impl Dataflow {
             entrances,
             inboxes: inboxes.clone(),
             flusher,
+            graphs,
             stopping,
             threads: Mutex::new(vec![joiner]),
         };
@@ -151,6 +159,7 @@ impl Dataflow {
     pub fn manual(config: Config) -> Result<(Manual, Parts), Fault> {
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
+        let graphs = setup.graphs.clone();
         let allocator = Allocator::Thread(Default::default());
         let mut worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
         let (requests, receiver) = crossbeam_channel::unbounded();
@@ -160,6 +169,7 @@ impl Dataflow {
             entrances: vec![Entrance { requests, wake }],
             inboxes: inboxes.clone(),
             flusher: flusher.clone(),
+            graphs,
             stopping: Arc::new(AtomicBool::new(false)),
             threads: Mutex::default(),
         };
@@ -314,8 +324,8 @@ impl Dataflow {
         self.0.shared.is_flushed(shards, through)
     }
 
-    /// Resolves when what the log says of these shards up to a time is in files. That takes a seal
-    /// of each: put a deadline around it.
+    /// Resolves when what the log says of these shards up to a time is in files, or their collection
+    /// is gone; to whether it is in files. That takes a seal of each: put a deadline around it.
     ///
     /// # Errors
     /// When the workers stop.
@@ -323,9 +333,22 @@ impl Dataflow {
         &self,
         shards: Vec<VChannel>,
         through: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let done = self.0.shared.wait_flushed(shards, through);
         done.await.map_err(|_| Fault::new(Code::ServiceUnavailable, "the server is stopping"))
+    }
+
+    /// Has the graphs built that the indexes of a collection ask for, as they are now.
+    pub fn build_graphs(&self, collection: CollectionId) {
+        if let Some(graphs) = &self.0.graphs {
+            graphs.want(collection);
+        }
+    }
+
+    /// How far the graphs of an index are.
+    pub fn graph_progress(&self, collection: CollectionId, spec: &GraphSpec) -> Progress {
+        let graphs = self.0.graphs.as_ref();
+        graphs.map_or_else(Progress::default, |graphs| graphs.progress(collection, spec))
     }
 
     /// Announces a filter delete: call this before its records are written.
@@ -350,6 +373,9 @@ impl Dataflow {
         }
         if let Some(flusher) = &self.0.flusher {
             flusher.stop();
+        }
+        if let Some(graphs) = &self.0.graphs {
+            graphs.stop();
         }
         self.0.shared.forget_callers();
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use futures::channel::oneshot;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp, VChannel};
 use parking_lot::Mutex;
@@ -26,19 +26,42 @@ struct CloseWaiter {
 struct FlushWaiter {
     shards: Vec<VChannel>,
     through: Timestamp,
-    done: oneshot::Sender<()>,
+    /// Whether they are written out; not when one of them is gone.
+    done: oneshot::Sender<bool>,
 }
 
 /// Through when shards are written out, and who waits for that.
 #[derive(Default)]
 struct Flushes {
     through: HashMap<VChannel, Timestamp>,
+    /// Shards of collections that were dropped since the process started.
+    gone: HashSet<VChannel>,
     waiters: Vec<FlushWaiter>,
 }
 
 impl Flushes {
     fn is_through(&self, shards: &[VChannel], at: Timestamp) -> bool {
         shards.iter().all(|shard| self.through.get(shard).is_some_and(|through| *through >= at))
+    }
+
+    /// Whether waiting for these shards is over, and how it ended.
+    fn outcome(&self, shards: &[VChannel], at: Timestamp) -> Option<bool> {
+        match shards.iter().any(|shard| self.gone.contains(shard)) {
+            true => Some(false),
+            false => self.is_through(shards, at).then_some(true),
+        }
+    }
+
+    /// Answers who waited for what is over.
+    fn release(&mut self) {
+        for waiter in std::mem::take(&mut self.waiters) {
+            match self.outcome(&waiter.shards, waiter.through) {
+                // A caller that is gone waits for nothing.
+                Some(outcome) => _ = waiter.done.send(outcome),
+                None if waiter.done.is_canceled() => {}
+                None => self.waiters.push(waiter),
+            }
+        }
     }
 }
 
@@ -214,17 +237,12 @@ impl Shared {
     /// Notes that a shard is written out through a time, and wakes who waited for that.
     pub(crate) fn set_flushed(&self, vchannel: VChannel, through: Timestamp) {
         let mut flushes = self.flushes.lock();
+        if flushes.gone.contains(&vchannel) {
+            return;
+        }
         let known = flushes.through.entry(vchannel).or_insert(through);
         *known = (*known).max(through);
-        let waiters = std::mem::take(&mut flushes.waiters);
-        for waiter in waiters {
-            if flushes.is_through(&waiter.shards, waiter.through) {
-                // A caller that is gone waits for nothing.
-                let _ = waiter.done.send(());
-            } else if !waiter.done.is_canceled() {
-                flushes.waiters.push(waiter);
-            }
-        }
+        flushes.release();
     }
 
     /// Whether all these shards are written out through a time.
@@ -232,26 +250,25 @@ impl Shared {
         self.flushes.lock().is_through(shards, through)
     }
 
-    /// Resolves when all these shards are written out through a time.
+    /// Resolves when all these shards are written out through a time, to whether they are.
     pub(crate) fn wait_flushed(
         &self,
         shards: Vec<VChannel>,
         through: Timestamp,
-    ) -> oneshot::Receiver<()> {
+    ) -> oneshot::Receiver<bool> {
         let (done, receiver) = oneshot::channel();
         let mut flushes = self.flushes.lock();
-        if flushes.is_through(&shards, through) {
-            // The receiver is right here.
-            let _ = done.send(());
-        } else {
-            flushes.waiters.push(FlushWaiter { shards, through, done });
-        }
+        flushes.waiters.push(FlushWaiter { shards, through, done });
+        flushes.release();
         receiver
     }
 
     /// Forgets a shard of a collection that is gone.
     pub(crate) fn forget_flushed(&self, vchannel: VChannel) {
-        self.flushes.lock().through.remove(&vchannel);
+        let mut flushes = self.flushes.lock();
+        flushes.through.remove(&vchannel);
+        flushes.gone.insert(vchannel);
+        flushes.release();
     }
 
     /// Rows that reads and filter deletes looked at so far.

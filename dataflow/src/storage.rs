@@ -13,9 +13,11 @@
 //! |---|---|---|
 //! | `cC/sS/N-rows.arrow` | the rows of a segment, dead ones too | one for each stored field, by its name; for vectors with norms also `NAME/inv_norm` |
 //! | `cC/sS/N-runs.arrow` | a row for each run of rows that one unit brought | `row` (first of the run), `eff`, `seq`, `index`, `ordinal` |
+//! | `cC/sS/N-FIELD.graph` | | what `millstream_index::Graph` opens, of the vectors of a segment |
 //! | `cC/sS/N-ends.arrow` | a row for each row that ended | `eff`, `seq`, `index`, `slot`, `row` |
 
 mod flusher;
+mod graphs;
 mod load;
 mod tables;
 mod write;
@@ -24,15 +26,19 @@ use std::sync::Arc;
 
 use millstream_catalog::catalog::FlushCommit;
 use millstream_catalog::model::{
-    ChannelId, CollectionSchema, Fault, Segment, ShardState, VChannel,
+    ChannelId, CollectionId, CollectionSchema, Fault, FileRef, Segment, SegmentId, ShardState,
+    VChannel,
 };
 use millstream_store::{Store, StoreError};
 
 pub(crate) use flusher::Flusher;
+pub(crate) use graphs::{Built, Graphs, graph_of};
+pub use graphs::{GraphSpec, Progress};
 pub(crate) use load::load;
+pub use millstream_index::graph::GraphParams;
 
 /// What the world around the workers does for shards that are written out. Every call but
-/// [`Archive::seal_due`] comes from the thread that writes files, and may block it.
+/// [`Archive::seal_due`] comes from a thread that writes files, and may block it.
 pub trait Archive: Send + Sync {
     /// Takes `count` ids that nobody else gets, and returns the first.
     ///
@@ -46,6 +52,24 @@ pub trait Archive: Send + Sync {
     /// `CollectionNotFound` when the collection is gone: the files are deleted. Any other: tried
     /// again later.
     fn commit(&self, commit: FlushCommit) -> Result<(), Fault>;
+
+    /// The graphs that the indexes of a collection ask for.
+    ///
+    /// # Errors
+    /// When the catalog does not answer; asked again later.
+    fn graphs(&self, collection: CollectionId) -> Result<Vec<GraphSpec>, Fault>;
+
+    /// Makes the file of a graph count, under its kind, in place of one that was there.
+    ///
+    /// # Errors
+    /// `SegmentNotFound` when the segment is gone: the file is deleted. Any other: tried again later.
+    fn graph_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault>;
+
+    /// Takes away the file of a graph that no index asks for.
+    ///
+    /// # Errors
+    /// When the catalog does not answer; asked again later.
+    fn graph_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault>;
 
     /// A shard should be sealed: append a seal to its channel. Called on a worker: do not block.
     fn seal_due(&self, vchannel: VChannel);

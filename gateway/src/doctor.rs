@@ -11,7 +11,7 @@ use millstream_catalog::clock::SystemClock;
 use crate::cli::say;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
-use crate::standalone::{open_catalog, open_log};
+use crate::standalone::{open_catalog, open_log, open_store};
 
 /// What was found.
 #[derive(Default)]
@@ -127,6 +127,10 @@ async fn check_back_ends(
             };
             findings.bad("log", error, mend)?;
         }
+    }
+    match open_store(config, folder).await {
+        Ok(_) => findings.good("store", &config.store)?,
+        Err(error) => findings.bad("store", error, "the folder must be readable and writable")?,
     }
     catalog.close().await;
     Ok(())

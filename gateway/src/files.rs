@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_catalog::catalog::{Catalog, FlushCommit, IdKind};
-use millstream_catalog::model::{ChannelId, Code, Collection, Fault, Timestamp, VChannel};
+use millstream_catalog::model::{
+    ChannelId, Code, Collection, CollectionId, Fault, FileRef, IndexDef, SegmentId, Timestamp,
+    VChannel,
+};
 use millstream_dataflow::records::ALL_PARTITIONS;
-use millstream_dataflow::storage::Archive;
+use millstream_dataflow::storage::{Archive, GraphSpec};
 use millstream_log::{Kind, RecordBuilder};
 use millstream_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use crate::convert::index;
 use crate::gateway::Gateway;
 
 /// How long a seal that could not be written waits before it is tried again.
@@ -53,23 +57,59 @@ impl Archive for CatalogArchive {
         Ok(())
     }
 
+    fn graphs(&self, collection: CollectionId) -> Result<Vec<GraphSpec>, Fault> {
+        match self.runtime.block_on(self.catalog.collection_by_id(collection)) {
+            Ok(collection) => Ok(graphs(&collection)),
+            // Dropped: nothing is wanted any more.
+            Err(fault) if fault.code == Code::CollectionNotFound => Ok(Vec::new()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn graph_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault> {
+        let add = vec![(kind, file)];
+        self.runtime.block_on(self.catalog.segment_files_set(segment, add, Vec::new()))
+    }
+
+    fn graph_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault> {
+        let set = self.catalog.segment_files_set(segment, Vec::new(), vec![kind]);
+        match self.runtime.block_on(set) {
+            Err(fault) if fault.code != Code::SegmentNotFound => return Err(fault),
+            _ => self.garbage.notify_one(),
+        }
+        Ok(())
+    }
+
     fn seal_due(&self, vchannel: VChannel) {
         // Nobody seals any more when the process stops.
         let _ = self.due.send(vchannel);
     }
 }
 
-/// Seals the shards that are due, until the workers are gone.
+/// The graphs that the indexes of a collection ask for.
+pub fn graphs(collection: &Collection) -> Vec<GraphSpec> {
+    let spec = |index: &IndexDef| {
+        let field = collection.schema.field_by_id(index.field)?;
+        index::graph(field, index)
+    };
+    collection.indexes.iter().filter_map(spec).collect()
+}
+
+/// Seals the shards that are due, until the workers are gone. One that cannot be sealed holds up
+/// no other.
 pub async fn seal_due(gateway: Arc<Gateway>, mut due: UnboundedReceiver<VChannel>) {
     while let Some(vchannel) = due.recv().await {
-        loop {
-            match seal_one(&gateway, vchannel).await {
-                Ok(()) => break,
-                Err(fault) if fault.code == Code::CollectionNotFound => break,
-                Err(fault) => tracing::warn!(?vchannel, %fault, "a shard was not sealed"),
+        let gateway = Arc::clone(&gateway);
+        tokio::spawn(async move {
+            loop {
+                match seal_one(&gateway, vchannel).await {
+                    Ok(()) => return,
+                    Err(fault) if fault.code == Code::CollectionNotFound => return,
+                    Err(fault) => tracing::warn!(?vchannel, %fault, "a shard was not sealed"),
+                }
+                tokio::time::sleep(SEAL_AGAIN).await;
             }
-            tokio::time::sleep(SEAL_AGAIN).await;
-        }
+        });
     }
 }
 
@@ -119,7 +159,9 @@ pub async fn flush(
         let text = format!("collection {name} was not written out within {timeout:?}");
         return Err(Fault::new(Code::Timeout, text));
     };
-    written?;
+    if !written? {
+        return Err(Fault::collection_not_found(&collection.database_name, &collection.name));
+    }
     Ok(sealed)
 }
 
@@ -162,25 +204,26 @@ async fn delete_garbage(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(),
     catalog.garbage_done(&deleted).await
 }
 
-/// Deletes the files of a store that no manifest names: a crash between writing and naming them
-/// left them. Only for a process that has the store for itself, before its workers start.
-pub async fn delete_orphans(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(), Fault> {
-    let mut named: HashSet<String> = HashSet::new();
+/// Says how much of a store no manifest names: a crash between writing and naming leaves files, and
+/// so does a start over another catalog, which is why they are left alone.
+///
+/// # Errors
+/// Those of the catalog and of the store.
+pub async fn note_unnamed(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(), Fault> {
+    let mut named: HashSet<String> = catalog.garbage().await?.into_iter().map(|f| f.name).collect();
     for (state, segments) in catalog.manifest().await? {
         named.extend(state.deltas.into_iter().map(|file| file.name));
         let files = segments.into_iter().flat_map(|segment| segment.files);
         named.extend(files.map(|(_, file)| file.name));
     }
     let store = store.clone();
-    let delete = move || {
-        let files = store.list_files("").map_err(|e| Fault::internal(e.to_string()))?;
-        for file in files.iter().filter(|file| !named.contains(&file.name)) {
-            if let Err(error) = store.delete_file(&file.name) {
-                tracing::warn!(file = file.name, %error, "an orphan was not deleted");
-            }
-        }
-        Ok(())
-    };
-    let deleted = tokio::task::spawn_blocking(delete).await;
-    deleted.map_err(|e| Fault::internal(e.to_string()))?
+    let listed = tokio::task::spawn_blocking(move || store.list_files("")).await;
+    let listed = listed.map_err(|e| Fault::internal(e.to_string()))?;
+    let listed = listed.map_err(|e| Fault::internal(e.to_string()))?;
+    let unnamed = listed.iter().filter(|file| !named.contains(&file.name));
+    let (files, bytes) = unnamed.fold((0, 0), |(n, all), file| (n + 1, all + file.bytes));
+    if files > 0 {
+        tracing::warn!(files, bytes, "files of the store are in no manifest; they are left alone");
+    }
+    Ok(())
 }

@@ -197,8 +197,7 @@ async fn open_archive(
 ) -> Result<(Arc<dyn Archive>, UnboundedReceiver<VChannel>), StartError> {
     let catalog: Arc<dyn Catalog> = Arc::clone(catalog) as _;
     if config.store == "local" {
-        // The folder is locked: nobody else writes files there that are not named yet.
-        files::delete_orphans(&catalog, store).await.map_err(part("store"))?;
+        files::note_unnamed(&catalog, store).await.map_err(part("store"))?;
     }
     let (due, seals_due) = unbounded_channel();
     Ok((Arc::new(CatalogArchive::new(catalog, due, Arc::clone(garbage))), seals_due))
@@ -347,14 +346,14 @@ impl Running {
     }
 }
 
-/// Ends the process when a timely worker panics: the workers of a process share one fate, and a
-/// process that lost one can only be restarted.
+/// Ends the process when a timely worker, or the thread that writes sealed shards, panics: they share
+/// one fate, and a process that lost one can only be restarted.
 pub fn abort_when_a_worker_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         before(panic);
         let thread = std::thread::current();
-        if thread.name().is_some_and(|name| name.starts_with("timely")) {
+        if thread.name().is_some_and(|name| name.starts_with("timely") || name == "flush") {
             std::process::abort();
         }
     }));

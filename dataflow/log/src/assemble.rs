@@ -33,6 +33,8 @@ pub struct Position {
 pub struct Unit {
     /// Where its last part lies: there it takes effect.
     pub position: Position,
+    /// Where reading must begin to see all of it.
+    pub begins_after: Place,
     /// Its stamp. Its time of effect is `max(ts, closed-through + 1)`.
     pub ts: Timestamp,
     /// The request; 0 for a tick.
@@ -41,8 +43,17 @@ pub struct Unit {
     pub records: Vec<Record>,
 }
 
+/// A place between two entries of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The last entry before it.
+    pub seq: u64,
+    /// The largest ts of a unit up to there.
+    pub closed: Timestamp,
+}
+
 struct Staged {
-    first_seq: u64,
+    begins_after: Place,
     head: PartHead,
     parts: BTreeMap<u64, Vec<Bytes>>,
     bytes: u64,
@@ -76,13 +87,15 @@ impl Assembler {
         }
         let at_seq = |e: Corrupt| Corrupt(format!("entry {seq}: {}", e.0));
         let mut units = Vec::new();
+        let before = Place { seq: self.last_seq, closed: self.closed };
         let mut cursor = Cursor::new(entry.chunks());
         let mut index = 0;
         while cursor.left() > 0 {
             let head = cursor.take(PART_HEAD_BYTES).unwrap_or_default();
             let head = PartHead::decode(&head).map_err(at_seq)?;
             let position = Position { seq, index };
-            let unit = self.part(position, head, &mut cursor, entry.trusted()).map_err(at_seq)?;
+            let unit = self.part((position, before), head, &mut cursor, entry.trusted());
+            let unit = unit.map_err(at_seq)?;
             if let Some(unit) = unit {
                 self.closed = self.closed.max(unit.ts);
                 units.push(unit);
@@ -96,7 +109,7 @@ impl Assembler {
 
     fn part(
         &mut self,
-        position: Position,
+        (position, before): (Position, Place),
         head: PartHead,
         cursor: &mut Cursor<'_>,
         trusted: bool,
@@ -107,13 +120,13 @@ impl Assembler {
         }
         if head.whole() {
             let records = records(cursor, length, &head, trusted)?;
-            let (ts, request) = (head.ts, head.request);
-            return Ok(Some(Unit { position, ts, request, records }));
+            let (ts, request, begins_after) = (head.ts, head.request, before);
+            return Ok(Some(Unit { position, begins_after, ts, request, records }));
         }
         let chunks = cursor.take_chunks(length);
         let key = (head.ts, head.request);
         let staged = self.staged.entry(key).or_insert_with(|| Staged {
-            first_seq: position.seq,
+            begins_after: before,
             head,
             parts: BTreeMap::new(),
             bytes: 0,
@@ -137,7 +150,8 @@ impl Assembler {
             return Corrupt::new("parts of one unit overlap");
         }
         let records = records(&mut cursor, length, &head, staged.trusted)?;
-        Ok(Some(Unit { position, ts: head.ts, request: head.request, records }))
+        let (begins_after, ts, request) = (staged.begins_after, head.ts, head.request);
+        Ok(Some(Unit { position, begins_after, ts, request, records }))
     }
 
     fn give_up_stale(&mut self) {
@@ -161,10 +175,9 @@ impl Assembler {
         self.closed
     }
 
-    /// The first entry that holds a part of a unit still incomplete. A checkpoint must stay before
-    /// it.
-    pub fn first_staged_seq(&self) -> Option<u64> {
-        self.staged.values().map(|staged| staged.first_seq).min()
+    /// The place before the first part of a unit still incomplete. A checkpoint goes no further.
+    pub fn first_staged(&self) -> Option<Place> {
+        self.staged.values().map(|staged| staged.begins_after).min_by_key(|place| place.seq)
     }
 }
 

@@ -43,7 +43,7 @@ mod testkit;
 pub mod wal;
 pub mod writer;
 
-pub use assemble::{Assembler, INCOMPLETE_MS_MAX, Position, Unit};
+pub use assemble::{Assembler, INCOMPLETE_MS_MAX, Place, Position, Unit};
 pub use entry::{Entry, PART_HEAD_BYTES, UNIT_BYTES_MAX};
 pub use inbox::{Delivery, Inbox};
 pub use log::{AppendDone, AppendError, Log, MsgId};

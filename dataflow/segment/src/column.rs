@@ -414,6 +414,14 @@ impl ColumnReader {
         }
     }
 
+    /// Bytes of values of different lengths; 0 in a column of fixed width.
+    pub(crate) fn var_bytes(&self) -> usize {
+        match &self.values {
+            Slices::Var { bytes, .. } => bytes.as_slice().len(),
+            _ => 0,
+        }
+    }
+
     /// Which of the first `rows` rows have a value; `None` when all have.
     pub(crate) fn validity(&self, rows: usize) -> Option<&[u8]> {
         self.validity.get().map(|validity| &validity.as_slice()[..rows])

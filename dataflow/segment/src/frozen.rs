@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use millstream_catalog::model::Timestamp;
 use thiserror::Error;
 
 use crate::Position;
+use crate::column::ColumnReader;
 use crate::rows::{Chunk, ROWS_STEP, chunk_rows};
 use crate::spec::ColumnSpec;
+use crate::whole::Whole;
 
 /// When rows came: those from `row` on, up to the next arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +73,36 @@ pub struct FrozenRows {
     pub arrivals: Vec<Arrival>,
 }
 
+/// Rows `from..to` of columns that somebody else keeps.
+fn frozen_columns(
+    specs: &[ColumnSpec],
+    columns: &[FrozenColumn],
+    rows: (usize, usize),
+) -> Result<Vec<ColumnReader>, Corrupt> {
+    let column = |(at, spec): (usize, &ColumnSpec)| {
+        let column = columns.get(at).and_then(|column| ColumnReader::frozen(spec, column, rows));
+        column.ok_or(Corrupt::Column(spec.field))
+    };
+    specs.iter().enumerate().map(column).collect()
+}
+
 impl FrozenRows {
     /// The rows as chunks, without copying: as many as a growing segment would have, so that reads
     /// are shared between threads in the same way. `first_row` is the number of the first row in its
-    /// partition.
+    /// partition, `id` that of the segment.
     ///
     /// # Errors
     /// [`Corrupt`] when a column does not fit its spec, or the arrivals are out of order.
-    pub fn chunks(&self, specs: &[ColumnSpec], first_row: u32) -> Result<Vec<Arc<Chunk>>, Corrupt> {
+    pub fn chunks(
+        &self,
+        specs: &[ColumnSpec],
+        (id, first_row): (i64, u32),
+    ) -> Result<Vec<Arc<Chunk>>, Corrupt> {
         self.check_arrivals()?;
+        let rows = self.rows;
+        let columns = frozen_columns(specs, &self.columns, (0, rows))?;
+        let beside = ArcSwap::from_pointee(Vec::new());
+        let whole = Arc::new(Whole { id, first_row, rows, columns, beside });
         let var: usize =
             self.columns.iter().filter(|c| c.offsets.is_some()).map(|c| c.values.len()).sum();
         let step = chunk_rows(specs, var / self.rows.max(1)).max(ROWS_STEP);
@@ -88,7 +112,8 @@ impl FrozenRows {
             let to = (from + step).min(self.rows);
             let first = first_row + from as u32;
             let arrivals = self.arrivals_of(from, to);
-            chunks.push(Chunk::frozen(specs, first, &self.columns, (from, to), &arrivals)?);
+            let columns = frozen_columns(specs, &self.columns, (from, to))?;
+            chunks.push(Chunk::frozen(&whole, first, columns, to - from, &arrivals));
             from = to;
         }
         Ok(chunks)

@@ -32,6 +32,7 @@ mod rows;
 mod shard;
 mod spec;
 mod view;
+mod whole;
 
 pub use column::ColumnSlice;
 pub use frozen::{Arrival, Corrupt, FrozenColumn, FrozenRows};
@@ -44,6 +45,7 @@ pub use shard::{
 };
 pub use spec::{ColumnSpec, NormFn, SpecError};
 pub use view::{ChunkRef, Selection, ShardView};
+pub use whole::{Beside, Whole};
 
 use std::fmt;
 

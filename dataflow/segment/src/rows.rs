@@ -8,10 +8,11 @@ use millstream_catalog::model::Timestamp;
 use crate::Position;
 use crate::chunk::{Reader, Writer, buffer};
 use crate::column::{ColumnReader, ColumnSlice, ColumnWriter, column};
-use crate::frozen::{Arrival, Corrupt, FrozenColumn};
+use crate::frozen::Arrival;
 use crate::input::ColumnInput;
 use crate::pk::Key;
 use crate::spec::{ColumnSpec, NormFn};
+use crate::whole::Whole;
 
 /// The first chunk of a segment takes about this many bytes, the next ones twice the one before.
 const FIRST_CHUNK_BYTES: usize = 64 << 10;
@@ -49,34 +50,35 @@ pub struct Chunk {
     runs: Reader<Run>,
     rows: AtomicUsize,
     deleted_at: OnceLock<Box<[AtomicU64]>>,
+    segment: Option<Arc<Whole>>,
 }
 
 impl Chunk {
-    /// Rows `from..to` of columns that somebody else keeps, with the arrivals of these rows.
+    /// Rows of a sealed segment, in columns that somebody else keeps, with the arrivals of these rows.
     pub(crate) fn frozen(
-        specs: &[ColumnSpec],
+        segment: &Arc<Whole>,
         first_row: u32,
-        columns: &[FrozenColumn],
-        (from, to): (usize, usize),
+        columns: Vec<ColumnReader>,
+        rows: usize,
         arrivals: &[Arrival],
-    ) -> Result<Arc<Chunk>, Corrupt> {
-        let column = |(at, spec): (usize, &ColumnSpec)| {
-            let column = columns.get(at).and_then(|c| ColumnReader::frozen(spec, c, (from, to)));
-            column.ok_or(Corrupt::Column(spec.field))
-        };
-        let columns = specs.iter().enumerate().map(column).collect::<Result<_, _>>()?;
+    ) -> Arc<Chunk> {
         let (mut runs, reader) = buffer(arrivals.len());
         let written = arrivals.iter().all(|arrival| runs.push(&[run_of(arrival)]));
         debug_assert!(written, "the buffer has the length of the arrivals");
-        let rows = to - from;
-        Ok(Arc::new(Chunk {
+        Arc::new(Chunk {
             first_row,
             capacity: rows,
             columns,
             runs: reader,
             rows: AtomicUsize::new(rows),
             deleted_at: OnceLock::new(),
-        }))
+            segment: Some(Arc::clone(segment)),
+        })
+    }
+
+    /// The sealed segment that the rows belong to; none while they grow.
+    pub fn segment(&self) -> Option<&Arc<Whole>> {
+        self.segment.as_ref()
     }
 
     /// When the first `rows` rows came, in order; rows are counted from the chunk's first one.
@@ -99,6 +101,12 @@ impl Chunk {
     /// Number of rows published.
     pub fn rows(&self) -> usize {
         self.rows.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the rows, of which each has `row_bytes` beside its values of different lengths.
+    pub(crate) fn bytes(&self, row_bytes: usize) -> usize {
+        let var: usize = self.columns.iter().map(ColumnReader::var_bytes).sum();
+        self.rows() * row_bytes + var
     }
 
     /// Number of rows inserted by `as_of`: a prefix of the chunk.
@@ -239,6 +247,7 @@ impl ChunkWriter {
             runs: runs_reader,
             rows: AtomicUsize::new(0),
             deleted_at: OnceLock::new(),
+            segment: None,
         });
         ChunkWriter { chunk, columns: writers, runs }
     }

@@ -261,7 +261,8 @@ impl ShardWriter {
 
     /// Ends all rows of a partition; its memory goes with [`ShardWriter::release_dropped`].
     pub fn partition_drop(&mut self, id: PartitionId, eff: Timestamp, changed: &mut Vec<Applied>) {
-        let Some(&slot) = self.slots.get(&id) else { return };
+        // One without rows has a slot from now on, so that what is written out knows of the drop.
+        let Ok(slot) = self.slot(id) else { return };
         let partition = &mut self.partitions[slot as usize];
         if partition.view.dropped_at.load(Ordering::Relaxed) != u64::MAX {
             return;

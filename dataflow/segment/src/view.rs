@@ -13,6 +13,7 @@ use crate::list::ListReader;
 use crate::pk::Key;
 use crate::rows::{Chunk, key_at};
 use crate::spec::ColumnSpec;
+use crate::whole::Whole;
 
 /// One partition as readers see it.
 pub(crate) struct PartitionView {
@@ -81,6 +82,19 @@ impl ShardView {
         let wanted = |p: &&Arc<PartitionView>| is_wanted(p, partitions);
         let of = |p: &Arc<PartitionView>| p.chunks.load().iter().map(|c| c.rows()).sum::<usize>();
         self.partitions.load().iter().filter(wanted).map(of).sum()
+    }
+
+    /// The sealed segments.
+    pub fn segments(&self) -> Vec<Arc<Whole>> {
+        let mut segments: Vec<Arc<Whole>> = Vec::new();
+        for partition in self.partitions.load().iter() {
+            for segment in partition.chunks.load().iter().filter_map(|chunk| chunk.segment()) {
+                if !segments.last().is_some_and(|last| Arc::ptr_eq(last, segment)) {
+                    segments.push(Arc::clone(segment));
+                }
+            }
+        }
+        segments
     }
 
     /// Selects all rows that are visible at `as_of` in `partitions` (all when empty).

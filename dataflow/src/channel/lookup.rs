@@ -1,6 +1,8 @@
 //! What reads get from a channel: a shard's rows and texts, and rows found by their keys.
 
-use millstream_catalog::model::{Timestamp, VChannel};
+use std::sync::Arc;
+
+use millstream_catalog::model::{CollectionSchema, Timestamp, VChannel};
 use millstream_segment::{Key, RowRef};
 
 use super::Channel;
@@ -12,6 +14,11 @@ impl Channel {
     /// The readers' ends of a shard; `None` when the channel has none of it (yet, or any more).
     pub(crate) fn read(&self, vchannel: VChannel) -> Option<ReadShard> {
         self.shards.get(&vchannel).map(Shard::read)
+    }
+
+    /// The schema of a shard's rows.
+    pub(crate) fn schema(&self, vchannel: VChannel) -> Option<&Arc<CollectionSchema>> {
+        self.shards.get(&vchannel).map(Shard::schema)
     }
 
     /// The rows of a shard that have these keys at `as_of`, which is closed; `None` when only a scan

@@ -11,7 +11,7 @@ use super::shard::Shard;
 use super::{Channel, Effect, Flush};
 use crate::storage::StartShard;
 
-/// A shard is sealed when records of so many bytes are not written out.
+/// A shard is sealed when rows of so many bytes are not sealed.
 const SHARD_BYTES_MAX: usize = 128 << 20;
 /// A shard is sealed when the channel keeps so much of its log for it: one quiet row never pins more.
 const LOG_BYTES_MAX: u64 = 256 << 20;
@@ -43,11 +43,12 @@ struct Pin {
 pub(super) struct Files {
     /// The units since the last seal.
     open: Option<Pin>,
-    bytes: usize,
     /// Whether somebody was asked to seal it.
     asked: bool,
     /// The seals that are not written out, oldest first.
     sealed: VecDeque<(Position, Pin)>,
+    /// The entry that the log keeps for it, and all behind.
+    pinned: Option<u64>,
 }
 
 /// Rows of a partition that were written out.
@@ -59,35 +60,52 @@ pub(crate) struct Stored {
 }
 
 impl Files {
-    /// Notes a unit; `true` when it is the first one that is not written out.
-    pub(super) fn note(&mut self, bytes: usize, pace: &Pace, before: Checkpoint) -> bool {
-        self.bytes += bytes;
-        let first = self.open.is_none();
-        if first {
-            self.open = Some(Pin { before, log_bytes: pace.bytes });
+    /// Notes a unit that reading must begin at `begins_after` for: the parts of a large one may lie
+    /// before units that were noted earlier.
+    pub(super) fn note(&mut self, pace: &Pace, begins_after: Checkpoint) {
+        let pin = self.open.get_or_insert(Pin { before: begins_after, log_bytes: pace.bytes });
+        if begins_after.seq < pin.before.seq {
+            pin.before = begins_after;
         }
-        first && self.sealed.is_empty()
     }
 
     /// Notes the seal at `position`, behind the units that were noted: they are pinned until it is
     /// written out, and those that follow from their own first one.
     pub(super) fn end(&mut self, position: Position) {
-        (self.asked, self.bytes) = (false, 0);
+        self.asked = false;
         self.sealed.extend(self.open.take().map(|pin| (position, pin)));
     }
 
-    fn is_due(&self, pace: &Pace, closed: Timestamp) -> bool {
+    /// Whether a shard that holds `bytes` which are not sealed should be sealed.
+    fn is_due(&self, bytes: usize, pace: &Pace, closed: Timestamp) -> bool {
         let Some(pin) = self.open.as_ref().filter(|_| !self.asked) else { return false };
-        self.bytes >= SHARD_BYTES_MAX
+        bytes >= SHARD_BYTES_MAX
             || pace.bytes - pin.log_bytes >= LOG_BYTES_MAX
             || pin.before.closed < closed.minus_ms(AGE_MAX_MS)
     }
 
     /// What the log must keep.
     fn needed(&self) -> Option<Checkpoint> {
-        let first = self.sealed.front().map(|(_, pin)| pin);
-        first.or(self.open.as_ref()).map(|pin| pin.before)
+        let sealed = self.sealed.iter().map(|(_, pin)| pin.before);
+        sealed.chain(self.open.as_ref().map(|pin| pin.before)).min_by_key(|before| before.seq)
     }
+}
+
+/// Keeps the pin of a shard where its files need it.
+pub(super) fn repin(
+    pins: &mut BTreeMap<(u64, VChannel), Timestamp>,
+    vchannel: VChannel,
+    shard: &mut Shard,
+) {
+    let needed = shard.files.needed();
+    let pinned = needed.map(|checkpoint| checkpoint.seq);
+    if pinned == shard.files.pinned {
+        return;
+    }
+    if let Some(before) = std::mem::replace(&mut shard.files.pinned, pinned) {
+        pins.remove(&(before, vchannel));
+    }
+    pins.extend(needed.map(|Checkpoint { seq, closed }| ((seq, vchannel), closed)));
 }
 
 impl Channel {
@@ -129,7 +147,7 @@ impl Channel {
         }
         (pace.looked_bytes, pace.looked_at) = (pace.bytes, self.closed);
         for (vchannel, shard) in &mut self.shards {
-            if shard.files.is_due(pace, self.closed) {
+            if shard.files.is_due(shard.writer.unsealed_bytes(), pace, self.closed) {
                 shard.files.asked = true;
                 self.effects.push(Effect::SealDue(*vchannel));
             }
@@ -155,11 +173,7 @@ impl Channel {
         for Stored { slot, first_row, rows, chunks } in stored {
             shard.writer.freeze(*slot, *first_row, *rows, chunks);
         }
-        if let Some((_, pin)) = shard.files.sealed.pop_front() {
-            self.pins.remove(&(pin.before.seq, vchannel));
-        }
-        if let Some(Checkpoint { seq, closed }) = shard.files.needed() {
-            self.pins.insert((seq, vchannel), closed);
-        }
+        shard.files.sealed.pop_front();
+        repin(&mut self.pins, vchannel, shard);
     }
 }

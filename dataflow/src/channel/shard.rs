@@ -81,11 +81,11 @@ impl Shard {
         ReadShard { view: Arc::clone(&self.view), found: None, texts: self.texts.refs() }
     }
 
-    /// Frees what was dropped at or before `since`.
-    pub(super) fn release_dropped(&mut self, since: Timestamp) {
-        for slot in self.writer.release_dropped(since) {
-            self.texts.release(slot);
-        }
+    /// Frees what was dropped at or before `since`; whether there was something.
+    pub(super) fn release_dropped(&mut self, since: Timestamp) -> bool {
+        let released = self.writer.release_dropped(since);
+        released.iter().for_each(|slot| self.texts.release(*slot));
+        !released.is_empty()
     }
 
     /// Whether a record carries rows for this shard; an error when it cannot be understood.

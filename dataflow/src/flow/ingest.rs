@@ -136,7 +136,12 @@ impl Source {
                     }
                 }
                 Effect::Flush(flush) => self.start_flush(flush),
-                Effect::Gone(vchannel) => self.setup.shared.forget_flushed(vchannel),
+                Effect::Gone(vchannel) => {
+                    self.setup.shared.forget_flushed(vchannel);
+                    if let Some(graphs) = &self.setup.graphs {
+                        graphs.forget(vchannel.collection);
+                    }
+                }
             }
         }
     }
@@ -147,9 +152,22 @@ impl Source {
             Back::Flushed(vchannel, position, eff, stored) => {
                 let before = channel.checkpoint();
                 channel.flushed(vchannel, position, &stored);
+                self.want_graphs(channel, vchannel, &stored);
                 self.setup.shared.set_flushed(vchannel, eff);
                 report_checkpoint(channel, before, &self.setup.shared);
             }
+        }
+    }
+
+    /// Has graphs built of segments that just came.
+    fn want_graphs(&self, channel: &Channel, vchannel: VChannel, stored: &[Stored]) {
+        let Some(graphs) = &self.setup.graphs else { return };
+        let Some(schema) = channel.schema(vchannel) else { return };
+        for segment in stored.iter().filter_map(|stored| stored.chunks.first()?.segment()) {
+            graphs.add(vchannel, schema, segment);
+        }
+        if !stored.is_empty() {
+            graphs.want(vchannel.collection);
         }
     }
 

@@ -1,12 +1,15 @@
 //! Searches: the nearest rows of some shards for every query.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
-use millstream_catalog::model::{Code, DataType, Fault, Metric, Timestamp};
+use millstream_catalog::model::{Code, DataType, Fault, FieldId, IndexId, Metric, Timestamp};
+use millstream_index::graph::{Ask as GraphAsk, GraphScratch, Strategy};
 use millstream_index::{
     BestGroups, Block, Collect, GroupHit, GroupMembers, Hit, Queries, Range, TopK, Vectors, scan,
 };
-use millstream_segment::{ChunkRef, ColumnSlice, Selection};
+use millstream_segment::{ChunkRef, ColumnSlice, Selection, Whole};
 use rayon::prelude::*;
 
 use super::gather::{self, Budget, gather};
@@ -14,6 +17,7 @@ use super::group::Groups;
 use super::{ReadShard, column_of, fetch, plan_of, selected, text};
 use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest};
 use crate::part::SearchPart;
+use crate::storage::{Built, graph_of};
 
 /// Scans of fewer vector components than this are not split over threads.
 const SPLIT_COMPONENTS_MIN: usize = 4 << 20;
@@ -104,7 +108,11 @@ fn vectors(
     let (k, metric) = (request.topk as usize, request.metric);
     let range = range_of(metric, &request.bounds);
     let threads = if most > SPLIT_HITS_MAX { 1 } else { threads };
-    let pass = Pass { queries: &queries, selection, column, tie: &tie, threads };
+    let mut pass = Pass { queries: &queries, selection, column, tie: &tie, threads, ask: None };
+    if let Some(index) = request.index.filter(|_| by_best(request)) {
+        let ef = request.ef.map_or_else(|| default_ef(k), |ef| ef as usize);
+        pass.ask = Some((request.field, index, GraphAsk { k, ef: ef.max(k), range }));
+    }
     let Some(by) = &request.group else {
         let make = || vec![TopK::within(k, metric, &range); queries.nq()];
         let tops = pass.run(make, |all: &mut TopK, more, tie| all.absorb(more, tie));
@@ -161,6 +169,17 @@ pub(super) fn range_of(metric: Metric, bounds: &Bounds) -> Range {
     }
 }
 
+/// A segment whose graph is walked.
+struct Walk<'a> {
+    whole: &'a Whole,
+    built: Arc<Built>,
+    /// Its chunks in the selection.
+    chunks: &'a [ChunkRef],
+    /// Rows of it that are selected.
+    survivors: usize,
+    ask: &'a GraphAsk,
+}
+
 /// One pass over the vectors of a selection.
 struct Pass<'a> {
     queries: &'a Queries,
@@ -168,6 +187,23 @@ struct Pass<'a> {
     column: usize,
     tie: Tie<'a>,
     threads: usize,
+    /// The field, the index and how its graphs are walked, when hits may be found by walks.
+    ask: Option<(FieldId, IndexId, GraphAsk)>,
+}
+
+/// Whether a search asks for the best rows and nothing else.
+fn by_best(request: &SearchRequest) -> bool {
+    request.group.is_none() && request.bounds == Bounds::default()
+}
+
+/// Rows that a walk keeps in sight for `k` hits when nobody says.
+fn default_ef(k: usize) -> usize {
+    (k + k / 2).max(128)
+}
+
+thread_local! {
+    /// Memory of the walks of a thread of the pool.
+    static SCRATCH: RefCell<GraphScratch> = RefCell::default();
 }
 
 impl Pass<'_> {
@@ -177,26 +213,89 @@ impl Pass<'_> {
         make: impl Fn() -> Vec<C> + Sync,
         absorb: impl Fn(&mut C, C, &dyn Fn(u32, u32) -> Ordering) + Sync,
     ) -> Vec<C> {
-        let scan_all = |chunks: &[ChunkRef]| {
+        let scan_all = |chunks: &[&ChunkRef]| {
             let mut tops = make();
             for chunk in chunks {
                 self.chunk(chunk, &mut tops);
             }
             tops
         };
-        let chunks = &self.selection.chunks;
-        let rows: usize = chunks.iter().map(|c| c.rows).sum();
-        let components = rows.saturating_mul(self.queries.dim().max(16));
-        if self.threads <= 1 || components < SPLIT_COMPONENTS_MIN {
-            return scan_all(chunks);
-        }
-        let part = chunks.len().div_ceil(self.threads * 2).max(1);
-        chunks.par_chunks(part).map(scan_all).reduce(&make, |mut all, more| {
+        let (walks, chunks) = self.divide();
+        let join = |mut all: Vec<C>, more: Vec<C>| {
             for (top, other) in all.iter_mut().zip(more) {
                 absorb(top, other, self.tie);
             }
             all
-        })
+        };
+        let walk = |walk: &Walk<'_>| {
+            let mut tops = make();
+            self.walk(walk, &mut tops);
+            tops
+        };
+        let walked = match self.threads {
+            2.. if walks.len() > 1 => walks.par_iter().map(walk).reduce(&make, join),
+            _ => walks.iter().map(walk).fold(make(), join),
+        };
+        if chunks.is_empty() {
+            return walked;
+        }
+        let rows: usize = chunks.iter().map(|c| c.rows).sum();
+        let components = rows.saturating_mul(self.queries.dim().max(16));
+        if self.threads <= 1 || components < SPLIT_COMPONENTS_MIN {
+            return join(walked, scan_all(&chunks));
+        }
+        let part = chunks.len().div_ceil(self.threads * 2).max(1);
+        join(walked, chunks.par_chunks(part).map(scan_all).reduce(&make, join))
+    }
+
+    /// The segments whose graphs are walked, and the chunks that are scanned.
+    fn divide(&self) -> (Vec<Walk<'_>>, Vec<&ChunkRef>) {
+        let all = &self.selection.chunks;
+        let Some((field, index, ask)) = &self.ask else {
+            return (Vec::new(), all.iter().collect());
+        };
+        let (mut walks, mut scans) = (Vec::new(), Vec::new());
+        let segment = |c: &ChunkRef| c.chunk.segment().map_or(0, |segment| segment.id());
+        for chunks in all.chunk_by(|a, b| segment(a) == segment(b) && segment(a) != 0) {
+            let built = chunks[0].chunk.segment().and_then(|whole| {
+                let built = graph_of(whole, *field).filter(|built| built.index == *index)?;
+                Some((whole, built))
+            });
+            let metric = self.queries.metric();
+            let Some((whole, built)) = built.filter(|(_, b)| b.graph.metric() == metric) else {
+                scans.extend(chunks);
+                continue;
+            };
+            let of = |c: &ChunkRef| c.mask.iter().map(|w| w.count_ones() as usize).sum::<usize>();
+            let survivors = chunks.iter().map(of).sum();
+            let estimate = built.graph.estimate(survivors, self.queries.nq(), ask);
+            if estimate.strategy == Strategy::Scan {
+                scans.extend(chunks);
+            } else {
+                walks.push(Walk { whole, built, chunks, survivors, ask });
+            }
+        }
+        (walks, scans)
+    }
+
+    /// Offers the nearest selected rows of a segment.
+    fn walk<C: Collect>(&self, walk: &Walk<'_>, tops: &mut [C]) {
+        let Walk { whole, built, chunks, survivors, ask } = walk;
+        let Some((vectors, inv_norms)) = vectors_of(&whole.column(self.column)) else { return };
+        let mut mask = vec![0u64; whole.rows().div_ceil(64)];
+        for chunk in *chunks {
+            // Chunks of a segment hold whole words of its mask, but for its last one.
+            let at = (chunk.chunk.first_row() - whole.first_row()) as usize / 64;
+            mask[at..at + chunk.mask.len()].copy_from_slice(&chunk.mask);
+        }
+        // The selection numbers the rows of a segment one after the other from its first chunk on.
+        let before = chunks[0].chunk.first_row() - whole.first_row();
+        let first_row = chunks[0].base.wrapping_sub(before);
+        let mask = (*survivors < whole.rows()).then_some(&mask[..]);
+        let block = Block { vectors, inv_norms, mask, first_row };
+        SCRATCH.with_borrow_mut(|scratch| {
+            built.graph.search(self.queries, &block, ask, tops, scratch, self.tie);
+        });
     }
 
     fn chunk<C: Collect>(&self, chunk: &ChunkRef, tops: &mut [C]) {
@@ -204,17 +303,22 @@ impl Pass<'_> {
         if ones == 0 {
             return;
         }
-        let (vectors, inv_norms): (_, &[f32]) = match chunk.column(self.column) {
-            ColumnSlice::Vector { data, inv_norms } => (Vectors::Float(data), inv_norms),
-            ColumnSlice::Half { data, inv_norms } => (Vectors::Half(data), inv_norms),
-            ColumnSlice::BHalf { data, inv_norms } => (Vectors::BHalf(data), inv_norms),
-            ColumnSlice::Int8s { data, inv_norms } => (Vectors::Int8(data), inv_norms),
-            ColumnSlice::Binary { data } => (Vectors::Binary(data), &[]),
-            ColumnSlice::Var { offsets, bytes } => (Vectors::Sparse { offsets, bytes }, &[]),
-            _ => return,
-        };
+        let Some((vectors, inv_norms)) = vectors_of(&chunk.column(self.column)) else { return };
         let mask = (ones < chunk.rows).then_some(&chunk.mask[..]);
         let block = Block { vectors, inv_norms, mask, first_row: chunk.base };
         scan(self.queries, &block, tops, self.tie);
     }
+}
+
+/// The vectors of a column, with their inverse norms where they have some.
+fn vectors_of<'a>(slice: &ColumnSlice<'a>) -> Option<(Vectors<'a>, &'a [f32])> {
+    Some(match *slice {
+        ColumnSlice::Vector { data, inv_norms } => (Vectors::Float(data), inv_norms),
+        ColumnSlice::Half { data, inv_norms } => (Vectors::Half(data), inv_norms),
+        ColumnSlice::BHalf { data, inv_norms } => (Vectors::BHalf(data), inv_norms),
+        ColumnSlice::Int8s { data, inv_norms } => (Vectors::Int8(data), inv_norms),
+        ColumnSlice::Binary { data } => (Vectors::Binary(data), &[]),
+        ColumnSlice::Var { offsets, bytes } => (Vectors::Sparse { offsets, bytes }, &[]),
+        _ => return None,
+    })
 }

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, Thread};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
-use hashbrown::HashMap;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use hashbrown::{HashMap, HashSet};
 use millstream_catalog::catalog::FlushCommit;
 use millstream_catalog::model::{Fault, VChannel};
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use super::write::{Failed, Known, finish, prepare};
 use super::{StartShard, Storage};
 use crate::channel::{Flush, Stored};
 
-/// How long the thread waits before it tries again what failed, at first and at most.
+/// How long what failed waits before it is tried again, at first and at most.
 const AGAIN_MIN: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -41,7 +41,6 @@ pub(crate) struct Flusher {
 struct Runner {
     jobs: Mutex<Option<Sender<Job>>>,
     handle: Mutex<Option<JoinHandle<()>>>,
-    thread: Thread,
 }
 
 struct Work {
@@ -57,10 +56,11 @@ impl Work {
         let (store, archive) = (&self.storage.store, &*self.storage.archive);
         // Only this thread writes files of a shard, so what it knows stays true without the lock.
         let mut known = self.known.lock().get(&vchannel).cloned().unwrap_or_default();
-        if job.written.is_none() {
-            job.written = prepare(store, archive, &job.flush, &known)?;
-        }
-        let Some(commit) = &job.written else { return Ok(Vec::new()) };
+        let commit = match job.written.take() {
+            Some(commit) => commit,
+            None => prepare(store, archive, &job.flush, &known)?,
+        };
+        let commit = &*job.written.insert(commit);
         match finish(store, archive, &job.flush, commit, &mut known) {
             Ok(stored) => {
                 self.known.lock().insert(vchannel, known);
@@ -74,30 +74,43 @@ impl Work {
         }
     }
 
-    /// Writes one shard out, however often it must be tried; `None` when the process stops.
-    fn run_to_the_end(&self, job: &mut Job) -> Option<Vec<Stored>> {
-        let mut pause = AGAIN_MIN;
-        loop {
-            if self.stopping.load(Ordering::Acquire) {
-                return None;
+    /// Writes out what can be, in the order of the seals of each shard; what fails stays, and holds
+    /// up its own shard only.
+    fn run_all(&self, jobs: &mut VecDeque<Job>) {
+        let mut late: HashSet<VChannel> = HashSet::new();
+        for mut job in std::mem::take(jobs) {
+            let shard = job.flush.vchannel;
+            if late.contains(&shard) || self.stopping.load(Ordering::Acquire) {
+                jobs.push_back(job);
+                continue;
             }
-            match self.run(job) {
-                Ok(stored) => return Some(stored),
+            match self.run(&mut job) {
+                Ok(stored) => (job.done)(stored),
                 Err(fault) => {
-                    let of = job.flush.vchannel;
-                    tracing::warn!(?of, %fault, "a sealed shard was not written out; trying again");
+                    tracing::warn!(?shard, %fault, "a sealed shard was not written out");
+                    late.insert(shard);
+                    jobs.push_back(job);
                 }
             }
-            std::thread::park_timeout(pause);
-            pause = (pause * 2).min(AGAIN_MAX);
         }
     }
 
-    fn serve(&self, jobs: &Receiver<Job>) {
-        for mut job in jobs {
-            match self.run_to_the_end(&mut job) {
-                Some(stored) => (job.done)(stored),
-                None => return,
+    fn serve(&self, incoming: &Receiver<Job>) {
+        let (mut jobs, mut pause) = (VecDeque::new(), AGAIN_MIN);
+        while !self.stopping.load(Ordering::Acquire) {
+            let next = match jobs.is_empty() {
+                true => incoming.recv().map_err(RecvTimeoutError::from),
+                false => incoming.recv_timeout(pause),
+            };
+            match next {
+                Ok(job) => jobs.push_back(job),
+                Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(AGAIN_MAX),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            jobs.extend(incoming.try_iter());
+            self.run_all(&mut jobs);
+            if jobs.is_empty() {
+                pause = AGAIN_MIN;
             }
         }
     }
@@ -146,13 +159,9 @@ impl Flusher {
 
     /// Tries again what failed, without a thread.
     pub(crate) fn run_waiting(&self) {
-        loop {
-            let Some(mut job) = self.waiting.lock().pop_front() else { return };
-            match self.work.run(&mut job) {
-                Ok(stored) => (job.done)(stored),
-                Err(_) => return self.waiting.lock().push_front(job),
-            }
-        }
+        let mut jobs = std::mem::take(&mut *self.waiting.lock());
+        self.work.run_all(&mut jobs);
+        self.waiting.lock().extend(jobs);
     }
 
     /// Ends the thread; what is not written out is in the log.
@@ -160,7 +169,6 @@ impl Flusher {
         self.work.stopping.store(true, Ordering::Release);
         let Some(runner) = &self.thread else { return };
         runner.jobs.lock().take();
-        runner.thread.unpark();
         if let Some(handle) = runner.handle.lock().take() {
             // A panic was reported where it happened.
             let _ = handle.join();
@@ -175,7 +183,6 @@ impl Runner {
             .name("flush".to_owned())
             .spawn(move || work.serve(&receiver))
             .map_err(|e| Fault::internal(format!("cannot start a thread: {e}")))?;
-        let thread = handle.thread().clone();
-        Ok(Runner { jobs: Mutex::new(Some(jobs)), handle: Mutex::new(Some(handle)), thread })
+        Ok(Runner { jobs: Mutex::new(Some(jobs)), handle: Mutex::new(Some(handle)) })
     }
 }

@@ -8,6 +8,7 @@ use millstream_segment::{
 };
 use millstream_store::{Access, Store, Table};
 
+use super::graphs::attach_stored;
 use super::tables::{frozen, names, read_runs};
 use super::write::ends_of;
 use super::{StartShard, store_fault};
@@ -87,6 +88,11 @@ pub(super) fn chunks_of(
         let text = format!("segment {} has {} rows, not {}", segment.id, rows.rows, segment.rows);
         return Err(Fault::internal(text));
     }
-    let chunks = rows.chunks(&specs, segment.first_row);
-    chunks.map_err(|corrupt| Fault::internal(format!("segment {}: {corrupt}", segment.id)))
+    let chunks = rows.chunks(&specs, (segment.id.0, segment.first_row));
+    let chunks =
+        chunks.map_err(|corrupt| Fault::internal(format!("segment {}: {corrupt}", segment.id)))?;
+    if let Some(whole) = chunks.first().and_then(|chunk| chunk.segment()) {
+        attach_stored(store, segment, whole);
+    }
+    Ok(chunks)
 }

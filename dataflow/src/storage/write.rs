@@ -5,7 +5,7 @@ use millstream_catalog::model::{
     Code, Fault, FileRef, LogPosition, PartitionId, Segment, SegmentId, ShardState, SlotState,
     Timestamp, VChannel,
 };
-use millstream_segment::{ColumnSpec, End, Sealed, SealedRows};
+use millstream_segment::{ColumnSpec, End, SealedRows};
 use millstream_store::{Access, Store, Table, TableColumn, write_table};
 
 use super::load::{ROWS, RUNS, chunks_of};
@@ -58,27 +58,22 @@ impl Attempt<'_> {
     }
 }
 
-/// Writes the files of what a sealed shard holds; `None` when there is nothing to write. They are
-/// deleted again when one of them cannot be written.
+/// Writes the files of what a sealed shard holds; of one that holds nothing new only its position is
+/// kept. They are deleted again when one of them cannot be written.
 pub(super) fn prepare(
     store: &Store,
     archive: &dyn Archive,
     flush: &Flush,
     known: &Known,
-) -> Result<Option<FlushCommit>, Fault> {
-    let Flush { vchannel, sealed, .. } = flush;
-    if sealed.rows.is_empty() && sealed.ends.is_empty() && !changes(sealed, known) {
-        return Ok(None);
-    }
+) -> Result<FlushCommit, Fault> {
+    let vchannel = flush.vchannel;
     let folder = format!("c{}/s{}", vchannel.collection, vchannel.shard);
     let mut attempt = Attempt { store, folder, files: Vec::new() };
-    match commit_of(&mut attempt, archive, flush, known) {
-        Ok(commit) => Ok(Some(commit)),
-        Err(fault) => {
-            attempt.undo();
-            Err(fault)
-        }
+    let commit = commit_of(&mut attempt, archive, flush, known);
+    if commit.is_err() {
+        attempt.undo();
     }
+    commit
 }
 
 /// Makes written files count, and opens them. After a fault nobody knows whether they count, so the
@@ -119,17 +114,6 @@ pub(super) fn finish(
     }))
 }
 
-/// Whether the partitions of a shard are not what its manifest says.
-fn changes(sealed: &Sealed, known: &Known) -> bool {
-    let dropped = |slot: &SlotState| slot.dropped_at.is_some();
-    let before = known.state.as_ref().map_or(&[][..], |state| &state.slots);
-    let drops = sealed.slots.iter().filter(|slot| slot.dropped_at.is_some()).count();
-    let released = |slot: u32| sealed.slots.get(slot as usize).is_some_and(|slot| slot.released);
-    drops != before.iter().filter(|slot| dropped(slot)).count()
-        || sealed.slots.len() != before.len()
-        || known.segments.iter().any(|(_, slot)| released(*slot))
-}
-
 /// Writes the files, and says what they are.
 fn commit_of(
     attempt: &mut Attempt<'_>,
@@ -140,14 +124,16 @@ fn commit_of(
     let Flush { vchannel, channel, schema, eff, sealed } = flush;
     let (specs, _) = ColumnSpec::of_schema(schema).map_err(|e| Fault::internal(e.to_string()))?;
     let names = names(schema, &specs);
-    let first_id = archive.ids(sealed.rows.len() as u32 + 1)?;
+    let ids = sealed.rows.len() as u32 + u32::from(!sealed.ends.is_empty());
+    let first_id = if ids > 0 { archive.ids(ids)? } else { 0 };
     let mut added = Vec::with_capacity(sealed.rows.len());
-    for (id, rows) in (first_id + 1..).zip(&sealed.rows) {
+    for (id, rows) in (first_id..).zip(&sealed.rows) {
         let columns = row_columns(&names, &specs, &rows.chunks);
         let file = attempt.put(&format!("{id}-rows"), &columns)?;
         let runs = attempt.put(&format!("{id}-runs"), &Numbers::runs(&rows.chunks).columns())?;
         added.push(segment(SegmentId(id), *vchannel, rows, file, runs));
     }
+    let released = |slot: u32| sealed.slots.get(slot as usize).is_some_and(|slot| slot.released);
     let mut deltas = known.state.as_ref().map_or_else(Vec::new, |state| state.deltas.clone());
     if !sealed.ends.is_empty() {
         let mut ends = Vec::new();
@@ -155,11 +141,12 @@ fn commit_of(
             for file in std::mem::take(&mut deltas) {
                 ends_of(attempt.store, &file, &mut ends)?;
             }
+            ends.retain(|end: &End| !released(end.row.slot));
         }
         ends.extend(&sealed.ends);
-        deltas.push(attempt.put(&format!("{first_id}-ends"), &Numbers::ends(&ends).columns())?);
+        let id = first_id + i64::from(ids) - 1;
+        deltas.push(attempt.put(&format!("{id}-ends"), &Numbers::ends(&ends).columns())?);
     }
-    let released = |slot: u32| sealed.slots.get(slot as usize).is_some_and(|slot| slot.released);
     let removed = known.segments.iter().filter(|(_, slot)| released(*slot)).map(|(id, _)| *id);
     let slot = |slot: &millstream_segment::SlotState| SlotState {
         partition: slot.partition,

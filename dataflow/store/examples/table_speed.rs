@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use millstream_store::{
-    Access, ColumnKind, Piece, Store, StoreError, Table, TableColumn, Values, write_table,
+    Access, ColumnKind, Piece, Store, StoreError, Table, TableColumn, Values, Verify, write_table,
 };
 
 const ROWS: usize = 300_000;

@@ -73,6 +73,11 @@ pub(crate) fn any(world: &World, at: usize, rng: &mut StdRng, seed: u64) {
     }
 }
 
+fn random_group(rng: &mut StdRng) -> GroupBy {
+    let field = [KIND, WORD][rng.random_range(0..2)];
+    GroupBy { field, size: rng.random_range(1..4), only: None }
+}
+
 /// The newest row of each key, by key.
 fn newest(rows: &[Row]) -> Vec<Row> {
     let by_key: BTreeMap<i64, &Row> = rows.iter().map(|row| (row.pk, row)).collect();
@@ -101,15 +106,12 @@ impl Question<'_> {
             Bounds::default()
         };
         let group = match rng.random_range(0..3) {
-            0 if exact => {
-                let field = [KIND, WORD][rng.random_range(0..2)];
-                Some(GroupBy { field, size: rng.random_range(1..4), only: None })
-            }
+            0 if exact => Some(random_group(rng)),
             _ => None,
         };
         let topk = rng.random_range(1..25);
-        let what =
-            format!("{}: {metric:?} over {data_type:?}, {topk}, {bounds:?}, {group:?}", self.what);
+        let of = format!("{metric:?} over {data_type:?}, {topk}, {bounds:?}, {group:?}");
+        let what = format!("{}: {of}", self.what);
         let request = SearchRequest {
             target: self.target,
             field,
@@ -121,6 +123,8 @@ impl Question<'_> {
             group: group.clone(),
             text: None,
             filter: self.filter,
+            ef: None,
+            index: None,
             output: vec![PK, field, KIND],
         };
         let reply = block_on(self.world.dataflow.search(request)).unwrap();

@@ -88,6 +88,8 @@ pub(crate) async fn ask(
                 group: None,
                 text: None,
                 filter: encoded(divisor),
+                ef: None,
+                index: None,
                 output: Vec::new(),
             };
             let reply = dataflow.search(request).await?;

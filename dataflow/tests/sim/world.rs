@@ -199,9 +199,12 @@ impl World {
         let (manual, parts) = Dataflow::manual(config).expect("a worker by hand");
         // Two gateways stamp the same channels in half of the worlds' lives.
         let count = self.random.random_range(1..=2usize);
+        // Some write entries so small that a unit has several of them.
+        let entry_bytes = [400, 1 << 20][self.random.random_range(0..2usize)];
         let gateways: Vec<_> = (0..count)
             .map(|_| {
-                let log = MemoryLog::open(Arc::clone(&self.store), count == 1, Mode::Stepped);
+                let (store, alone) = (Arc::clone(&self.store), count == 1);
+                let log = MemoryLog::with_entry_bytes(store, alone, Mode::Stepped, entry_bytes);
                 let writer = Writer::new(Arc::clone(&log) as _, Arc::clone(&tso));
                 Gateway { log, writer }
             })

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use millstream_catalog::catalog::FlushCommit;
-use millstream_catalog::model::{Fault, Segment, ShardState, VChannel};
-use millstream_dataflow::storage::Archive;
+use millstream_catalog::model::{
+    Code, CollectionId, Fault, FileRef, Segment, SegmentId, ShardState, VChannel,
+};
+use millstream_dataflow::storage::{Archive, GraphSpec};
 use parking_lot::Mutex;
 
 /// How a transaction fails.
@@ -24,6 +26,7 @@ struct State {
     failure: Option<Failure>,
     commits: u64,
     failures: u64,
+    graphs: Vec<GraphSpec>,
 }
 
 /// The manifest.
@@ -39,6 +42,11 @@ impl Manifest {
     /// How the next transaction fails, if it does.
     pub(crate) fn set_failure(&self, failure: Option<Failure>) {
         self.0.lock().failure = failure;
+    }
+
+    /// The graphs that indexes ask for.
+    pub(crate) fn set_graphs(&self, graphs: Vec<GraphSpec>) {
+        self.0.lock().graphs = graphs;
     }
 
     /// Transactions that happened, and those that failed.
@@ -78,6 +86,29 @@ impl Archive for Manifest {
             None => Ok(()),
             Some(_) => Err(Fault::internal("the answer was lost")),
         }
+    }
+
+    fn graphs(&self, _: CollectionId) -> Result<Vec<GraphSpec>, Fault> {
+        Ok(self.0.lock().graphs.clone())
+    }
+
+    fn graph_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault> {
+        let mut state = self.0.lock();
+        let mut segments = state.shards.values_mut().flat_map(|(_, segments)| segments);
+        let found = segments.find(|known| known.id == segment);
+        let gone = || Fault::new(Code::SegmentNotFound, "the segment is gone");
+        let found = found.ok_or_else(gone)?;
+        found.files.retain(|(known, _)| *known != kind);
+        found.files.push((kind, file));
+        Ok(())
+    }
+
+    fn graph_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault> {
+        let mut state = self.0.lock();
+        let segments = state.shards.values_mut().flat_map(|(_, segments)| segments);
+        let of = segments.filter(|known| known.id == segment);
+        of.for_each(|known| known.files.retain(|(known, _)| *known != kind));
+        Ok(())
     }
 
     fn seal_due(&self, _: VChannel) {}

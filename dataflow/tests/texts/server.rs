@@ -237,6 +237,8 @@ impl Server {
             group: None,
             text: Some(TextRank { k1: 1.2, b: 0.75, statistics: Vec::new() }),
             filter: filter.map(plan),
+            ef: None,
+            index: None,
             output: Vec::new(),
         };
         let reply = block_on(self.dataflow.search(request)).unwrap();

@@ -122,6 +122,8 @@ impl Server {
             group: None,
             text: None,
             filter: None,
+            ef: None,
+            index: None,
             output: vec![PK],
         };
         let reply = block_on(self.dataflow.search(request)).unwrap();

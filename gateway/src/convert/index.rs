@@ -1,15 +1,16 @@
 //! Index definitions: which types exist, on which fields, with which metrics, and the range of each
 //! parameter.
 //!
-//! Every search is answered exactly for now, by scanning; an exact answer satisfies every index
-//! type. So the approximate types are accepted with their parameters checked, kept and described
-//! as given, and start to matter when their structures are built.
+//! HNSW, HNSW_SQ, DISKANN and AUTOINDEX of dense vectors of numbers are graphs beside the sealed
+//! segments. Every other type is answered exactly, by scanning, which satisfies every index type:
+//! they are accepted with their parameters checked, kept and described as given.
 
 mod scalar;
 #[cfg(test)]
 mod tests;
 
-use millstream_catalog::model::{Code, DataType, Fault, FieldSchema, Metric, Props};
+use millstream_catalog::model::{Code, DataType, Fault, FieldSchema, IndexDef, Metric, Props};
+use millstream_dataflow::storage::{GraphParams, GraphSpec};
 use serde_json::{Map, Value};
 
 use super::params;
@@ -91,6 +92,9 @@ const TYPES: &[(&str, On, &[Param])] = &[
     (AUTOINDEX, On::Any, &[]),
 ];
 
+/// The types whose sealed segments are walked on a graph.
+const GRAPHS: [&str; 4] = ["HNSW", "HNSW_SQ", "DISKANN", AUTOINDEX];
+
 /// The parameters of sparse indexes that are fractions, with their largest value.
 const FRACTIONS: [(&str, f64); 3] = [("drop_ratio_build", 1.0), ("bm25_k1", 3.0), ("bm25_b", 1.0)];
 /// How sparse indexes can be walked.
@@ -164,8 +168,33 @@ pub fn define(field: &FieldSchema, extra: &[KeyValuePair]) -> Result<Definition,
         ("metric_type".to_owned(), metric.name().to_owned()),
     ];
     keep_rest(&mut kept, extra);
-    let is_exact = matches!(*name, "FLAT" | "BIN_FLAT" | AUTOINDEX) || *on == On::Sparse;
+    let is_exact =
+        matches!(*name, "FLAT" | "BIN_FLAT") || GRAPHS.contains(name) || *on == On::Sparse;
     Ok(Definition { params: kept, exact_in_place: !is_exact })
+}
+
+/// The graph that an index asks for; none when its type is answered by scans.
+pub fn graph(field: &FieldSchema, index: &IndexDef) -> Option<GraphSpec> {
+    let kind = index.param("index_type")?;
+    let numbers = field.data_type.is_vector()
+        && !matches!(field.data_type, DataType::BinaryVector | DataType::SparseFloatVector);
+    if !numbers || !GRAPHS.contains(&kind) {
+        return None;
+    }
+    let metric = Metric::from_name(index.param("metric_type")?)?;
+    let nested: Map<String, Value> =
+        index.param("params").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let number = |key: &str, usual: usize| {
+        let text = index.param(key).map(str::to_owned).or_else(|| nested.get(key).map(plain));
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(usual)
+    };
+    let usual = GraphParams::default();
+    // Milvus takes M from 1; a graph needs two links a node to hold together. What a type does not
+    // list is not checked when the index is defined.
+    let m = number("M", usual.m).clamp(2, 2_048);
+    let ef_construction = number("efConstruction", usual.ef_construction).clamp(1, 1 << 20);
+    let params = GraphParams { m, ef_construction };
+    Some(GraphSpec { index: index.id, field: field.id, metric, params })
 }
 
 /// `<text>: invalid parameter[expected=valid index params][actual=invalid index params]`.

@@ -49,6 +49,15 @@ pub struct SearchParams {
     pub tuning: Map<String, Value>,
 }
 
+impl SearchParams {
+    /// Rows that a walk of a graph keeps in sight, if the client says; it was checked against the
+    /// index.
+    pub fn ef(&self) -> Option<u32> {
+        let given = self.tuning.get("ef").or_else(|| self.tuning.get("search_list"))?;
+        params::text_of(given).trim().parse().ok()
+    }
+}
+
 /// Reads `search_params`. A search that is part of a hybrid one gives the hits that the whole wants,
 /// which stand in for its own `topk`; such a search has no offset and no groups of its own.
 ///

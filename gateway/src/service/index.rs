@@ -1,4 +1,4 @@
-//! Indexes. Searches scan exactly, so an index is finished when it is defined.
+//! Indexes: what is defined, and how far the graphs are that some of them ask for.
 
 use std::sync::Arc;
 
@@ -45,6 +45,7 @@ pub(super) async fn create(
     let new = NewIndex { name, field: field.id, params: definition.params };
     gateway.catalog.index_create(collection.id, new).await?;
     gateway.cache.invalidate(collection.id);
+    gateway.dataflow.build_graphs(collection.id);
     Ok(success())
 }
 
@@ -68,6 +69,7 @@ pub(super) async fn drop_index(
         gateway.catalog.index_drop(collection.id, &index.name).await?;
     }
     gateway.cache.invalidate(collection.id);
+    gateway.dataflow.build_graphs(collection.id);
     Ok(success())
 }
 
@@ -100,10 +102,11 @@ pub(super) async fn state(
 ) -> Result<pb::GetIndexStateResponse, Fault> {
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
-    found(&collection, &request.field_name, &request.index_name)?;
+    let chosen = found(&collection, &request.field_name, &request.index_name)?;
+    let pending = chosen.iter().map(|index| pending(gateway, &collection, index)).sum();
     Ok(pb::GetIndexStateResponse {
         status: Some(success()),
-        state: IndexState::Finished as i32,
+        state: state_of(pending) as i32,
         fail_reason: String::new(),
     })
 }
@@ -115,10 +118,23 @@ pub(super) async fn progress(
 ) -> Result<pb::GetIndexBuildProgressResponse, Fault> {
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
-    found(&collection, &request.field_name, &request.index_name)?;
-    let rows = rows_of(gateway, context, &collection).await?;
-    let status = Some(success());
-    Ok(pb::GetIndexBuildProgressResponse { status, indexed_rows: rows, total_rows: rows })
+    let chosen = found(&collection, &request.field_name, &request.index_name)?;
+    let total_rows = rows_of(gateway, context, &collection).await?;
+    let pending: i64 = chosen.iter().map(|index| pending(gateway, &collection, index)).sum();
+    let indexed_rows = total_rows - pending.min(total_rows);
+    Ok(pb::GetIndexBuildProgressResponse { status: Some(success()), indexed_rows, total_rows })
+}
+
+/// Rows of sealed segments whose graph is not there yet; all others are scanned, or walked already.
+fn pending(gateway: &Gateway, collection: &Collection, index: &IndexDef) -> i64 {
+    let field = collection.schema.field_by_id(index.field);
+    let Some(spec) = field.and_then(|field| index::graph(field, index)) else { return 0 };
+    let progress = gateway.dataflow.graph_progress(collection.id, &spec);
+    i64::try_from(progress.rows - progress.indexed.min(progress.rows)).unwrap_or(i64::MAX)
+}
+
+fn state_of(pending: i64) -> IndexState {
+    if pending == 0 { IndexState::Finished } else { IndexState::InProgress }
 }
 
 /// Indexes by name, or on a field, or all. Some clients give the field's name as the index's.
@@ -163,19 +179,20 @@ async fn descriptions(
     let collection = gateway.collection(database, name).await?;
     let chosen = found(&collection, field, index)?;
     let rows = rows_of(gateway, context, &collection).await?;
-    let describe = |index: &IndexDef| pb::IndexDescription {
-        index_name: index.name.clone(),
-        index_id: index.id.0,
-        params: params::from_props(&index.params),
-        field_name: collection
-            .schema
-            .field_by_id(index.field)
-            .map(|f| f.name.clone())
-            .unwrap_or_default(),
-        indexed_rows: rows,
-        total_rows: rows,
-        state: IndexState::Finished as i32,
-        ..pb::IndexDescription::default()
+    let describe = |index: &IndexDef| {
+        let pending = pending(gateway, &collection, index).min(rows);
+        let field = collection.schema.field_by_id(index.field);
+        pb::IndexDescription {
+            index_name: index.name.clone(),
+            index_id: index.id.0,
+            params: params::from_props(&index.params),
+            field_name: field.map(|field| field.name.clone()).unwrap_or_default(),
+            indexed_rows: rows - pending,
+            total_rows: rows,
+            pending_index_rows: pending,
+            state: state_of(pending) as i32,
+            ..pb::IndexDescription::default()
+        }
     };
     Ok(chosen.into_iter().map(describe).collect())
 }

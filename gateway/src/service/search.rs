@@ -9,6 +9,7 @@ use millstream_dataflow::api::{
 };
 
 use super::{Context, by_keys, hits, keys, read};
+use crate::convert::index::graph;
 use crate::convert::output::Output;
 use crate::convert::placeholder;
 use crate::convert::schema::primary_field;
@@ -149,6 +150,9 @@ pub(super) fn question(
         TextRank { k1, b, statistics: Vec::new() }
     });
     let group = read::group_by(collection, params.group.as_ref())?;
+    let in_pages = params.page.is_some() || params.iterator;
+    let walked = index.filter(|index| !in_pages && graph(field, index).is_some());
+    let walked = walked.map(|index| index.id);
     let request = SearchRequest {
         target,
         field: field.id,
@@ -160,6 +164,8 @@ pub(super) fn question(
         group,
         text,
         filter: filter.map(|plan| plan.encode().into()),
+        ef: params.ef(),
+        index: walked,
         output: output.fields.clone(),
     };
     let pk = primary_field(&collection.schema)?.id;

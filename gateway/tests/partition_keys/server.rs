@@ -286,6 +286,8 @@ impl Server {
             group: None,
             text: None,
             filter,
+            ef: None,
+            index: None,
             output: Vec::new(),
         };
         let found = block_on(self.dataflow.search(search)).unwrap();

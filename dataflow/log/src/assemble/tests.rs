@@ -75,11 +75,11 @@ proptest! {
             let units = assembler.push(seq, entry).unwrap();
             if seq < count as u64 {
                 prop_assert!(units.is_empty());
-                prop_assert_eq!(assembler.first_staged_seq(), Some(1));
+                prop_assert_eq!(assembler.first_staged().map(|place| place.seq), Some(0));
             } else {
                 prop_assert_eq!(&units[0].records[..], &records[..]);
                 prop_assert_eq!(units[0].position, Position { seq, index: 0 });
-                prop_assert_eq!(assembler.first_staged_seq(), None);
+                prop_assert_eq!(assembler.first_staged(), None);
             }
         }
     }

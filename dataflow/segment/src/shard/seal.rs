@@ -66,21 +66,29 @@ pub struct Sealed {
 }
 
 impl Partition {
+    /// The chunks that are not sealed yet.
+    fn unsealed(&self) -> &[Arc<Chunk>] {
+        let from = self.chunks.partition_point(|chunk| chunk.first_row() < self.sealed);
+        &self.chunks[from..]
+    }
+
     /// Takes the rows that are not sealed yet, as segments of bounded size.
     fn seal(&mut self, slot: u32, row_bytes: usize, segments: &mut Vec<SealedRows>) {
         self.last = None;
-        let from = self.chunks.partition_point(|chunk| chunk.first_row() < self.sealed);
-        let (partition, most) = (self.id, SEGMENT_BYTES_MAX / row_bytes.max(1));
-        let mut open: Option<SealedRows> = None;
-        for chunk in &self.chunks[from..] {
+        let partition = self.id;
+        let (mut open, mut bytes): (Option<SealedRows>, usize) = (None, 0);
+        for chunk in self.unsealed() {
             let rows = chunk.rows() as u32;
+            let more = chunk.bytes(row_bytes);
+            bytes += more;
             if let Some(segment) = &mut open
-                && (segment.rows + rows) as usize <= most
+                && bytes <= SEGMENT_BYTES_MAX
             {
                 segment.rows += rows;
                 segment.chunks.push(Arc::clone(chunk));
                 continue;
             }
+            bytes = more;
             let (first_row, chunks) = (chunk.first_row(), vec![Arc::clone(chunk)]);
             segments.extend(open.replace(SealedRows { slot, partition, first_row, rows, chunks }));
         }
@@ -90,9 +98,23 @@ impl Partition {
 }
 
 impl ShardWriter {
+    /// Bytes of the rows that are not sealed.
+    pub fn unsealed_bytes(&self) -> usize {
+        let fixed = self.row_bytes();
+        let of = |partition: &Partition| -> usize {
+            partition.unsealed().iter().map(|chunk| chunk.bytes(fixed)).sum()
+        };
+        self.partitions.iter().map(of).sum()
+    }
+
+    /// Bytes of a row, without its values of different lengths.
+    fn row_bytes(&self) -> usize {
+        self.specs.iter().map(|spec| spec.row_bytes()).sum()
+    }
+
     /// Ends the growing segments at the last unit applied.
     pub fn seal(&mut self) -> Sealed {
-        let fixed: usize = self.specs.iter().map(|spec| spec.row_bytes()).sum();
+        let fixed = self.row_bytes();
         let mut rows = Vec::new();
         for (slot, partition) in (0u32..).zip(&mut self.partitions) {
             partition.seal(slot, fixed, &mut rows);

@@ -87,7 +87,7 @@ impl Disk {
     }
 
     fn chunks(&self, text: bool, slot: u32, first: u32) -> Vec<Arc<Chunk>> {
-        self.segments[&(slot, first)].chunks(&specs(text), first).unwrap()
+        self.segments[&(slot, first)].chunks(&specs(text), (1, first)).unwrap()
     }
 
     fn load(&self, text: bool) -> ShardWriter {
@@ -223,11 +223,14 @@ fn stored_rows_that_do_not_fit_are_refused() {
     let mut short = whole.clone();
     short.columns[1].values = short.columns[1].values.slice(..8);
     let field = |field| Some(Corrupt::Column(FieldId(field)));
-    assert_eq!(short.chunks(&specs(false), 0).err(), field(100));
-    assert_eq!(whole.chunks(&specs(true), 0).err(), field(100));
+    assert_eq!(short.chunks(&specs(false), (1, 0)).err(), field(100));
+    assert_eq!(whole.chunks(&specs(true), (1, 0)).err(), field(100));
     let mut unordered = whole.clone();
     unordered.arrivals.clear();
-    assert_eq!(unordered.chunks(&specs(false), 0).err(), Some(Corrupt::Arrivals { rows: 200_000 }));
+    assert_eq!(
+        unordered.chunks(&specs(false), (1, 0)).err(),
+        Some(Corrupt::Arrivals { rows: 200_000 })
+    );
     let slots = vec![StoredSlot {
         state: SlotState { rows: 10, ..disk.slots[0] },
         chunks: disk.chunks(false, 0, 0),

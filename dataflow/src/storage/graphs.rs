@@ -1,0 +1,369 @@
+//! Graphs of sealed segments: which are wanted, built on threads that give way, and attached.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use hashbrown::HashMap;
+use millstream_catalog::model::{
+    Code, CollectionId, CollectionSchema, Fault, FieldId, FileRef, IndexId, Metric, Segment,
+    SegmentId, VChannel,
+};
+use millstream_index::Vectors;
+use millstream_index::graph::{Graph, GraphError, GraphParams, build};
+use millstream_segment::{ColumnSlice, ColumnSpec, Whole};
+use millstream_store::{Access, Store};
+use parking_lot::Mutex;
+
+use super::{Archive, store_fault};
+
+/// Segments of fewer vector components are scanned as quickly as a graph is walked.
+const COMPONENTS_MIN: usize = 1 << 18;
+/// How long a build that failed waits before it is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How little of the processor builds ask for, on the scale of nice(1).
+const NICE: i32 = 10;
+
+/// A graph that an index asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphSpec {
+    /// The index.
+    pub index: IndexId,
+    /// The field.
+    pub field: FieldId,
+    /// The metric.
+    pub metric: Metric,
+    /// How it is built.
+    pub params: GraphParams,
+}
+
+/// A graph beside a segment's rows.
+pub(crate) struct Built {
+    pub(crate) index: IndexId,
+    pub(crate) graph: Graph,
+}
+
+/// How far the graphs of an index are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows of sealed segments.
+    pub rows: u64,
+    /// Those of them that need no graph, or have one.
+    pub indexed: u64,
+}
+
+/// A segment that is known.
+#[derive(Clone)]
+struct Known {
+    vchannel: VChannel,
+    schema: Arc<CollectionSchema>,
+    whole: Weak<Whole>,
+}
+
+/// Builds graphs.
+pub(crate) struct Graphs {
+    work: Arc<Work>,
+    jobs: Mutex<Option<Sender<CollectionId>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    handle: Option<Thread>,
+}
+
+struct Work {
+    store: Store,
+    archive: Arc<dyn Archive>,
+    threads: usize,
+    segments: Mutex<HashMap<CollectionId, Vec<Known>>>,
+    stopping: AtomicBool,
+}
+
+/// The kind of the file of a graph.
+fn kind_of(field: FieldId, index: IndexId) -> String {
+    format!("index/{field}/{index}")
+}
+
+/// The field and the index that a kind of file is about.
+fn parse_kind(kind: &str) -> Option<(FieldId, IndexId)> {
+    let (field, index) = kind.strip_prefix("index/")?.split_once('/')?;
+    Some((FieldId(field.parse().ok()?), IndexId(index.parse().ok()?)))
+}
+
+/// Attaches the graphs that a stored segment names. One that cannot be read is built again.
+pub(super) fn attach_stored(store: &Store, segment: &Segment, whole: &Whole) {
+    for (kind, file) in &segment.files {
+        let Some((field, index)) = parse_kind(kind) else { continue };
+        if let Err(fault) = attach(store, whole, field, index, file, true) {
+            tracing::error!(file = file.name, %fault, "a graph cannot be read, and is built again");
+        }
+    }
+}
+
+fn attach(
+    store: &Store,
+    whole: &Whole,
+    field: FieldId,
+    index: IndexId,
+    file: &FileRef,
+    verified: bool,
+) -> Result<(), Fault> {
+    let bytes = match verified {
+        true => store.open_file(file, Access::MappedRandom),
+        false => store.open_trusted(file, Access::MappedRandom),
+    };
+    let graph = Graph::open(bytes.map_err(store_fault)?);
+    let graph = graph.map_err(|e| Fault::internal(format!("{}: {e}", file.name)))?;
+    if graph.rows() != whole.rows() {
+        let text = format!("{}: {} rows, not {}", file.name, graph.rows(), whole.rows());
+        return Err(Fault::internal(text));
+    }
+    whole.put_beside(field, Some(Arc::new(Built { index, graph })));
+    Ok(())
+}
+
+/// The graph of a field of a segment, if there is one.
+pub(crate) fn graph_of(whole: &Whole, field: FieldId) -> Option<Arc<Built>> {
+    whole.beside(field)?.downcast::<Built>().ok()
+}
+
+impl Work {
+    /// The segments of a collection that are still in use.
+    fn segments_of(&self, collection: CollectionId) -> Vec<(Known, Arc<Whole>)> {
+        let mut segments = self.segments.lock();
+        let Some(known) = segments.get_mut(&collection) else { return Vec::new() };
+        known.retain(|known| known.whole.strong_count() > 0);
+        known.iter().filter_map(|k| Some((k.clone(), k.whole.upgrade()?))).collect()
+    }
+
+    /// Builds what a collection lacks, and takes away what no index asks for; `false` when something
+    /// must be tried again.
+    fn run(&self, collection: CollectionId) -> bool {
+        let specs = match self.archive.graphs(collection) {
+            Ok(specs) => specs,
+            Err(fault) => {
+                tracing::warn!(%collection, %fault, "cannot ask for the indexes of a collection");
+                return false;
+            }
+        };
+        let mut done = true;
+        for (known, whole) in self.segments_of(collection) {
+            let outcome = self.take_away(&known, &whole, &specs).and_then(|()| {
+                specs.iter().try_for_each(|spec| self.build_one(&known, &whole, spec))
+            });
+            if self.stopping.load(Ordering::Acquire) {
+                return true;
+            }
+            if let Err(fault) = outcome {
+                tracing::warn!(segment = whole.id(), %fault, "a graph was not built");
+                done = false;
+            }
+        }
+        done
+    }
+
+    /// Takes away the graphs of indexes that are not there any more.
+    fn take_away(&self, known: &Known, whole: &Whole, specs: &[GraphSpec]) -> Result<(), Fault> {
+        for field in known.schema.fields.iter().map(|field| field.id) {
+            let Some(built) = graph_of(whole, field) else { continue };
+            if specs.iter().any(|spec| spec.field == field && spec.index == built.index) {
+                continue;
+            }
+            whole.put_beside(field, None);
+            self.archive.graph_dropped(SegmentId(whole.id()), kind_of(field, built.index))?;
+        }
+        Ok(())
+    }
+
+    fn build_one(&self, known: &Known, whole: &Whole, spec: &GraphSpec) -> Result<(), Fault> {
+        if is_indexed(whole, &known.schema, spec) {
+            return Ok(());
+        }
+        let Some((vectors, inv_norms, dim)) = vectors_of(whole, &known.schema, spec.field) else {
+            return Ok(());
+        };
+        let progress = AtomicU64::new(0);
+        let (metric, params) = (spec.metric, spec.params);
+        let built =
+            build(vectors, dim, inv_norms, metric, params, self.threads, &self.stopping, &progress);
+        let bytes = match built {
+            Ok(bytes) => bytes,
+            Err(GraphError::Cancelled) => return Ok(()),
+            Err(error) => {
+                // Trying again would not help; the rows are scanned.
+                tracing::error!(segment = whole.id(), %error, "no graph can be built");
+                return Ok(());
+            }
+        };
+        let VChannel { collection, shard } = known.vchannel;
+        let id = self.archive.ids(1)?;
+        let name = format!("c{collection}/s{shard}/{id}-{}.graph", spec.field);
+        let write = |out: &mut dyn std::io::Write| Ok(out.write_all(&bytes)?);
+        let file = self.store.put_file(&name, write).map_err(store_fault)?;
+        drop(bytes);
+        if self.name_file(whole, kind_of(spec.field, spec.index), &file) {
+            attach(&self.store, whole, spec.field, spec.index, &file, false)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the file of a graph count, however often that must be tried: after a fault nobody knows
+    /// whether it does. `false` when the segment is gone, or the process stops.
+    fn name_file(&self, whole: &Whole, kind: String, file: &FileRef) -> bool {
+        while !self.stopping.load(Ordering::Acquire) {
+            let segment = SegmentId(whole.id());
+            match self.archive.graph_built(segment, kind.clone(), file.clone()) {
+                Ok(()) => return true,
+                Err(fault) if fault.code == Code::SegmentNotFound => {
+                    if let Err(error) = self.store.delete_file(&file.name) {
+                        tracing::warn!(file = file.name, %error, "a graph was not deleted");
+                    }
+                    return false;
+                }
+                Err(fault) => tracing::warn!(file = file.name, %fault, "a graph is not named yet"),
+            }
+            std::thread::park_timeout(AGAIN);
+        }
+        false
+    }
+
+    fn serve(&self, jobs: &Receiver<CollectionId>) {
+        give_way();
+        let mut wanted: Vec<CollectionId> = Vec::new();
+        while !self.stopping.load(Ordering::Acquire) {
+            let next = match wanted.is_empty() {
+                true => jobs.recv().map_err(RecvTimeoutError::from),
+                false => jobs.recv_timeout(AGAIN),
+            };
+            match next {
+                Ok(collection) => wanted.push(collection),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            wanted.extend(jobs.try_iter());
+            wanted.sort_unstable();
+            wanted.dedup();
+            // What fails is tried again, and holds up no other collection.
+            wanted.retain(|&collection| {
+                let run = std::panic::AssertUnwindSafe(|| self.run(collection));
+                let done = std::panic::catch_unwind(run).unwrap_or_else(|_| {
+                    tracing::error!(%collection, "building a graph panicked; rows are scanned");
+                    true
+                });
+                !done
+            });
+        }
+    }
+}
+
+/// Lowers the priority of the current thread, which its children share.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        // On Linux a priority belongs to a thread, whose id stands for a process here.
+        let thread = rustix::thread::gettid();
+        if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
+            tracing::debug!(%error, "builds have the priority of everything else");
+        }
+    }
+}
+
+/// Whether a segment has the graph, or is better off without.
+fn is_indexed(whole: &Whole, schema: &CollectionSchema, spec: &GraphSpec) -> bool {
+    let dim = schema.field_by_id(spec.field).map_or(0, |field| field.dim as usize);
+    whole.rows().saturating_mul(dim) < COMPONENTS_MIN
+        || graph_of(whole, spec.field).is_some_and(|built| built.index == spec.index)
+}
+
+/// The vectors of a field that a graph can be built of, and their dimension.
+fn vectors_of<'w>(
+    whole: &'w Whole,
+    schema: &CollectionSchema,
+    field: FieldId,
+) -> Option<(Vectors<'w>, &'w [f32], usize)> {
+    let (specs, _) = ColumnSpec::of_schema(schema).ok()?;
+    let at = specs.iter().position(|spec| spec.field == field)?;
+    let (vectors, inv_norms) = match whole.column(at) {
+        ColumnSlice::Vector { data, inv_norms } => (Vectors::Float(data), inv_norms),
+        ColumnSlice::Half { data, inv_norms } => (Vectors::Half(data), inv_norms),
+        ColumnSlice::BHalf { data, inv_norms } => (Vectors::BHalf(data), inv_norms),
+        ColumnSlice::Int8s { data, inv_norms } => (Vectors::Int8(data), inv_norms),
+        _ => return None,
+    };
+    Some((vectors, inv_norms, specs[at].dim))
+}
+
+impl Graphs {
+    /// Starts the thread that builds, which uses `threads` threads for one graph; without any,
+    /// nothing is built, which only simulation wants.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(crate) fn start(
+        store: Store,
+        archive: Arc<dyn Archive>,
+        threads: usize,
+    ) -> Result<Graphs, Fault> {
+        let (segments, stopping) = (Mutex::default(), AtomicBool::new(false));
+        let work = Arc::new(Work { store, archive, threads, segments, stopping });
+        let (jobs, receiver) = crossbeam_channel::unbounded();
+        if threads == 0 {
+            let (jobs, thread) = (Mutex::new(None), Mutex::new(None));
+            return Ok(Graphs { work, jobs, thread, handle: None });
+        }
+        let worker = Arc::clone(&work);
+        let thread = std::thread::Builder::new().name("build".to_owned());
+        let thread = thread.spawn(move || worker.serve(&receiver));
+        let thread = thread.map_err(|e| Fault::internal(format!("cannot start a thread: {e}")))?;
+        let handle = Some(thread.thread().clone());
+        Ok(Graphs { work, jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), handle })
+    }
+
+    /// Makes a segment known; its graphs are built when [`Graphs::want`] is called.
+    pub(crate) fn add(
+        &self,
+        vchannel: VChannel,
+        schema: &Arc<CollectionSchema>,
+        whole: &Arc<Whole>,
+    ) {
+        let schema = Arc::clone(schema);
+        let known = Known { vchannel, schema, whole: Arc::downgrade(whole) };
+        self.work.segments.lock().entry(vchannel.collection).or_default().push(known);
+    }
+
+    /// Builds, in the background, the graphs that the indexes of a collection ask for.
+    pub(crate) fn want(&self, collection: CollectionId) {
+        if let Some(jobs) = &*self.jobs.lock() {
+            // The thread is gone when the process stops.
+            let _ = jobs.send(collection);
+        }
+    }
+
+    /// Forgets a collection that is gone.
+    pub(crate) fn forget(&self, collection: CollectionId) {
+        self.work.segments.lock().remove(&collection);
+    }
+
+    /// How far the graphs of an index are.
+    pub(crate) fn progress(&self, collection: CollectionId, spec: &GraphSpec) -> Progress {
+        let mut progress = Progress::default();
+        for (known, whole) in self.work.segments_of(collection) {
+            let rows = whole.rows() as u64;
+            progress.rows += rows;
+            progress.indexed += if is_indexed(&whole, &known.schema, spec) { rows } else { 0 };
+        }
+        progress
+    }
+
+    /// Ends the thread, in the middle of a build too.
+    pub(crate) fn stop(&self) {
+        self.work.stopping.store(true, Ordering::Release);
+        self.jobs.lock().take();
+        if let Some(handle) = &self.handle {
+            handle.unpark();
+        }
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
