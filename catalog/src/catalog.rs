@@ -10,6 +10,7 @@ use crate::model::{
     FieldId, FileRef, IndexDef, LoadState, Partition, PartitionId, Props, RequestId, Segment,
     SegmentId, ShardState, Timestamp,
 };
+use crate::rbac::AccessControl;
 use crate::tso::Tso;
 
 /// What a client asks for when it creates a collection. The schema has its field ids.
@@ -134,7 +135,7 @@ pub enum IdKind {
 /// What exists. Every change is one serialized, durable transaction, stamped with a TSO time that
 /// grows in the order of the changes.
 #[async_trait]
-pub trait Catalog: Send + Sync {
+pub trait Catalog: AccessControl {
     /// The cluster's time.
     fn tso(&self) -> Arc<Tso>;
     /// Number of physical channels, fixed when the catalog was first made.

@@ -26,9 +26,13 @@
 //! A collection between 1 and 3 of its creation cannot be found; one that is being dropped is
 //! unreadable at once, and its name is free for another collection, which has another id.
 //!
-//! No object is overwritten. Each row is valid in an interval of TSO time; a change ends versions
-//! and adds versions. `collection_at` reads the versions of a past moment, in turn with the
-//! changes, so that what it once answered for a time stays true.
+//! Who may do what is here too ([`rbac`]): users, roles and grants change like everything else, and
+//! whether somebody may do something is a pure function of them.
+//!
+//! No object is overwritten, but the hash of an old password is erased. Each row is valid in an
+//! interval of TSO time; a change ends versions and adds versions. `collection_at` reads the
+//! versions of a past moment, in turn with the changes, so that what it once answered for a time
+//! stays true.
 //!
 //! **Invariant.** A change is made wholly or not at all; its stamp is larger than those of all
 //! changes before it; no id and no timestamp is handed out twice, by whatever process; a request
@@ -47,6 +51,7 @@ mod ddl;
 pub mod ids;
 pub mod memory;
 pub mod model;
+pub mod rbac;
 mod rules;
 #[cfg(feature = "sql")]
 pub mod sql;

@@ -99,6 +99,7 @@ impl MemoryStore {
         let undo = Undo {
             lengths,
             ended: Vec::new(),
+            scrubbed: Vec::new(),
             small: state.small.clone(),
             requests: state.requests.len(),
         };
@@ -178,6 +179,7 @@ struct MemoryTxn {
 struct Undo {
     lengths: BTreeMap<Table, usize>,
     ended: Vec<(Table, usize)>,
+    scrubbed: Vec<(Table, usize, String)>,
     small: Small,
     requests: usize,
 }
@@ -185,6 +187,11 @@ struct Undo {
 impl Drop for MemoryTxn {
     fn drop(&mut self) {
         let Some(undo) = self.undo.take() else { return };
+        for (table, at, body) in undo.scrubbed {
+            if let Some(row) = self.state.rows.get_mut(&table).and_then(|rows| rows.get_mut(at)) {
+                row.body = body;
+            }
+        }
         for (table, at) in undo.ended {
             if let Some(row) = self.state.rows.get_mut(&table).and_then(|rows| rows.get_mut(at)) {
                 row.to = Timestamp::MAX;
@@ -275,6 +282,24 @@ impl Txn for MemoryTxn {
     async fn end_owned(&mut self, table: Table, owner: i64, at: Timestamp) -> Result<(), Fault> {
         self.end_where(table, at, |row| row.owner == owner);
         Ok(())
+    }
+
+    async fn scrub(&mut self, table: Table, id: i64) -> Result<(), Fault> {
+        let Some(rows) = self.state.rows.get_mut(&table) else { return Ok(()) };
+        for (at, row) in rows.iter_mut().enumerate() {
+            if row.id == id && row.to != Timestamp::MAX && !row.body.is_empty() {
+                let body = std::mem::take(&mut row.body);
+                if let Some(undo) = &mut self.undo {
+                    undo.scrubbed.push((table, at, body));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn counter_get(&mut self, counter: Counter) -> Result<i64, Fault> {
+        let start = i64::from(counter != Counter::Placement);
+        Ok(self.state.small.counters.get(&counter).copied().unwrap_or(start))
     }
 
     async fn count_up(&mut self, counter: Counter, by: i64) -> Result<i64, Fault> {

@@ -1,6 +1,6 @@
 //! `Store`: what a back end keeps, in rows and transactions that know nothing of collections.
 //!
-//! All that the catalog describes is a [`Row`] of one of six [`Table`]s. A row is never changed:
+//! All that the catalog describes is a [`Row`] of one of ten [`Table`]s. A row is never changed:
 //! its version is ended and another added, so every past moment can still be read. The rules of
 //! what may change are in `ddl` and `rules`, once; a back end only keeps rows.
 
@@ -29,6 +29,14 @@ pub enum Table {
     Indexes,
     /// Aliases; the owner is the database.
     Aliases,
+    /// Users; the owner is 0.
+    Users,
+    /// Roles; the owner is 0.
+    Roles,
+    /// Grants; the owner is the role, the name is what makes a grant one.
+    Grants,
+    /// Custom groups of privileges; the owner is 0.
+    PrivilegeGroups,
 }
 
 /// Where the thing that a row describes stands. The discriminants are stored.
@@ -92,6 +100,8 @@ pub enum Counter {
     Row,
     /// Shards placed so far.
     Placement,
+    /// Changes of who may do what.
+    Access,
 }
 
 /// A back end.
@@ -141,6 +151,11 @@ pub trait Txn: ManifestTxn {
     /// Ends the valid versions of all rows of an owner.
     async fn end_owned(&mut self, table: Table, owner: i64, at: Timestamp) -> Result<(), Fault>;
 
+    /// Empties the bodies of the versions of an id that have ended.
+    async fn scrub(&mut self, table: Table, id: i64) -> Result<(), Fault>;
+
+    /// The value of a counter.
+    async fn counter_get(&mut self, counter: Counter) -> Result<i64, Fault>;
     /// Adds to a counter and returns the value before.
     async fn count_up(&mut self, counter: Counter, by: i64) -> Result<i64, Fault>;
     /// Adds an intent, as JSON.

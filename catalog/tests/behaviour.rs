@@ -6,6 +6,8 @@
 // A test may panic; the lint exempts only functions that are marked as tests.
 #![allow(clippy::unwrap_used)]
 
+#[path = "behaviour/access.rs"]
+mod access;
 #[path = "behaviour/alter.rs"]
 mod alter;
 #[path = "behaviour/ddl.rs"]
@@ -130,6 +132,22 @@ behaviours! {
     }
     files {
         any_sequence_of_changes_loses_no_file_and_deletes_none_in_use,
+    }
+    access {
+        root_and_the_default_roles_are_there_and_stay,
+        what_public_may_do_can_be_revoked_for_good,
+        users_come_and_go_and_change_their_passwords,
+        a_new_hash_of_a_password_that_changed_meanwhile_is_ignored,
+        a_role_is_given_and_taken,
+        a_role_with_grants_goes_only_by_force_and_from_everybody,
+        a_grant_is_one_however_often_it_is_given,
+        a_grant_that_makes_no_sense_is_refused,
+        groups_hold_privileges_of_one_level,
+        users_and_roles_are_limited,
+        a_backup_makes_the_same_elsewhere_or_nothing,
+        access_is_the_same_after_a_restart,
+        watchers_hear_of_every_change_of_access,
+        concurrent_changes_of_access_are_all_made,
     }
     life {
         everything_is_there_after_a_restart,

@@ -1,9 +1,10 @@
-//! The admin port: health, metrics, the log level.
+//! The admin port: health and metrics for whoever reaches it, and the log level.
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -12,6 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use millstream_catalog::model::ChannelId;
 use serde::Deserialize;
 
+use crate::auth::header::Credentials;
 use crate::gateway::Gateway;
 use crate::logging;
 use crate::service::problems;
@@ -32,7 +34,11 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/v1/health", get(health))
         .route("/metrics", get(metrics))
         .route("/metrics_default", get(metrics))
-        .route("/log/level", get(level).put(set_level).post(set_level))
+        .merge(
+            Router::new()
+                .route("/log/level", get(level).put(set_level).post(set_level))
+                .route_layer(from_fn_with_state(admin.clone(), only_admins)),
+        )
         .with_state(admin)
 }
 
@@ -100,6 +106,28 @@ async fn level() -> String {
 #[derive(Deserialize)]
 struct Level {
     level: String,
+}
+
+/// Refuses whoever is not known to be allowed everything, when clients must say who they are.
+async fn only_admins(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let door = &admin.gateway.door;
+    if !door.is_on() {
+        return next.run(request).await;
+    }
+    let refuse = || {
+        let text = "credentials of an administrator are needed: Authorization: Basic ..\n";
+        (StatusCode::UNAUTHORIZED, text).into_response()
+    };
+    let Some(credentials) = Credentials::of_http(request.headers()) else { return refuse() };
+    let Ok(access) = door.access().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let user = access.user(&credentials.user);
+    match door.check(user, &credentials.password).await {
+        Ok(true) if access.is_super(&credentials.user) => next.run(request).await,
+        Ok(_) => refuse(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 /// `PUT /log/level` with `{"level":"debug"}`, `?level=debug`, or the bare word.

@@ -99,11 +99,12 @@ async fn serve(config: &Config) -> Result<ExitCode, String> {
 
 /// One line for each endpoint, and the line that says that requests are answered.
 pub(crate) fn announce(config: &Config, running: &Running) -> Result<(), String> {
-    say(format!("gRPC     {}", running.listen))?;
+    let tls = if config.tls_cert.is_some() { " (TLS)" } else { "" };
+    say(format!("gRPC     {}{tls}", running.listen))?;
     say(format!("admin    http://{}", running.admin))?;
     say(format!("data     {}", config.data_dir.display()))?;
     say("millstream is ready")?;
-    if !config.listen.ip().is_loopback() {
+    if !config.auth && !config.listen.ip().is_loopback() {
         tracing::warn!(
             listen = %config.listen,
             "authorization is off and the server listens beyond this machine: anybody who can \

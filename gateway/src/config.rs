@@ -11,6 +11,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::tls::Files;
+
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "millstream.toml";
 const ENV_PREFIX: &str = "MILLSTREAM_";
@@ -32,7 +34,7 @@ pub enum LogFormat {
 pub struct Config {
     /// Folder of everything that is kept on this machine.
     pub data_dir: PathBuf,
-    /// Where clients connect. Beyond loopback anybody who can reach it can do anything.
+    /// Where clients connect. Without `auth` anybody who can reach it can do anything.
     pub listen: SocketAddr,
     /// Where health, metrics and the log level are.
     pub admin_listen: SocketAddr,
@@ -54,6 +56,14 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Requests that take longer, in milliseconds, are logged.
     pub slow_request_ms: u64,
+    /// Whether clients must say who they are, and may do only what they were granted.
+    pub auth: bool,
+    /// The server's certificate, in PEM; with it and its key clients connect by TLS only.
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Authorities, in PEM, that must have signed the certificate of every client.
+    pub tls_client_ca: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -71,6 +81,10 @@ impl Default for Config {
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             slow_request_ms: 5_000,
+            auth: false,
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
         }
     }
 }
@@ -130,6 +144,23 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_request_ms: Option<u64>,
+    /// Serve only clients with credentials, and let them do only what they were granted
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<bool>,
+    /// The server's certificate in PEM: clients connect by TLS only
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate in PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Authorities in PEM that must have signed the certificate of every client
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_ca: Option<PathBuf>,
 }
 
 /// Reads the settings from all their places.
@@ -169,7 +200,19 @@ impl Config {
         if !(self.catalog == "sqlite" || postgres) {
             return Err(format!("catalog = {} is neither sqlite nor postgres://…", self.catalog));
         }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err("tls_cert and tls_key belong together: one of them is missing".to_owned());
+        }
+        if self.tls_client_ca.is_some() && self.tls_cert.is_none() {
+            return Err("tls_client_ca needs tls_cert and tls_key".to_owned());
+        }
         Ok(self)
+    }
+
+    /// Where the certificates of TLS are; `None` without TLS.
+    pub fn tls(&self) -> Option<Files> {
+        let (cert, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(Files { cert, key, client_ca: self.tls_client_ca.clone() })
     }
 
     /// Timely workers to start.
@@ -229,6 +272,8 @@ mod tests {
     fn a_value_that_makes_no_sense_is_an_error() {
         assert!(with_file("log = \"kafka://x\"\n").unwrap_err().contains("kafka://x"));
         assert!(with_file("catalog = \"mysql://x\"\n").unwrap_err().contains("mysql://x"));
+        assert!(with_file("tls_cert = \"x\"\n").unwrap_err().contains("tls_key"));
+        assert!(with_file("tls_client_ca = \"x\"\n").unwrap_err().contains("needs tls_cert"));
         let missing = Flags { config: Some("/nowhere/at/all.toml".into()), ..Flags::default() };
         assert!(load(&missing).unwrap_err().contains("does not exist"));
     }

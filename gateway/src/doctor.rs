@@ -47,6 +47,15 @@ pub async fn run(config: &Config) -> Result<ExitCode, String> {
             findings.good("data folder", folder.path().display())?;
             check_port(&mut findings, "listen", config.listen)?;
             check_port(&mut findings, "admin-listen", config.admin_listen)?;
+            if let Some(files) = config.tls() {
+                match files.check() {
+                    Ok(()) => findings.good("tls", files.cert.display())?,
+                    Err(error) => {
+                        let mend = "each file is PEM, and the key is that of the certificate";
+                        findings.bad("tls", error, mend)?;
+                    }
+                }
+            }
             check_back_ends(config, &folder, &mut findings).await?;
         }
         Err(error @ FolderError::Locked(_)) => {

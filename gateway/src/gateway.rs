@@ -12,6 +12,7 @@ use millstream_dataflow::Dataflow;
 use millstream_log::Writer;
 use tokio::sync::Notify;
 
+use crate::auth::Door;
 use crate::deadlines::Deadlines;
 use crate::guarantee::Closer;
 use crate::meta_cache::MetaCache;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub process: u64,
     /// Requests that take longer are logged.
     pub slow: Duration,
+    /// Whether clients must say who they are.
+    pub auth: bool,
 }
 
 /// The state of a gateway. There is no state of clients: any gateway can answer any request.
@@ -43,6 +46,8 @@ pub struct Gateway {
     pub catalog: Arc<dyn Catalog>,
     /// The time.
     pub tso: Arc<Tso>,
+    /// Who may do what.
+    pub door: Door,
     /// What the gateway remembers of the catalog.
     pub cache: MetaCache,
     /// Stamps and writes.
@@ -72,10 +77,11 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway over a catalog, a log and workers; must be made in a runtime.
     pub fn new(parts: Parts, rpcs: &[&'static str]) -> Arc<Gateway> {
-        let Parts { catalog, writer, dataflow, garbage, process, slow } = parts;
+        let Parts { catalog, writer, dataflow, garbage, process, slow, auth } = parts;
         let tso = catalog.tso();
         let deadlines = Deadlines::start();
         Arc::new(Gateway {
+            door: Door::new(Arc::clone(&catalog), auth),
             cache: MetaCache::new(Arc::clone(&catalog)),
             closer: Closer {
                 tso: Arc::clone(&tso),

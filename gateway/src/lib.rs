@@ -16,6 +16,7 @@
 //! **Absent on purpose.** No state of clients, no leases on channels, no rows.
 
 pub mod admin;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod convert;
@@ -36,3 +37,4 @@ pub mod queue;
 pub mod service;
 pub mod standalone;
 pub mod telemetry;
+pub mod tls;

@@ -26,12 +26,14 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::admin::{self, Admin};
+use crate::auth::layer::Guarded;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::files::{self, CatalogArchive};
 use crate::gateway::{Gateway, Parts};
 use crate::pb::milvus_service_server::MilvusServiceServer;
 use crate::service::{Limited, RPCS, Service};
+use crate::tls::Tls;
 use crate::{ddl, pb, telemetry};
 
 /// Bytes that may wait between the log and a channel's worker.
@@ -108,6 +110,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         garbage: Arc::clone(&garbage),
         process: rand::random(),
         slow: Duration::from_millis(config.slow_request_ms),
+        auth: config.auth,
     };
     let gateway = Gateway::new(parts, RPCS);
     gateway.row_ids.refill_in_background();
@@ -117,8 +120,15 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         tokio::spawn(files::seal_due(Arc::clone(&gateway), seals_due)),
         tokio::spawn(files::delete_garbage_when_told(known, store, garbage)),
     ];
+    gateway.door.warn_of_defaults().await;
 
     let stopping = CancellationToken::new();
+    let start_tls = |files| Tls::start(files, stopping.clone());
+    let tls = config
+        .tls()
+        .map(start_tls)
+        .transpose()
+        .map_err(|e| StartError::Other(format!("TLS: {e}")))?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<MilvusServiceServer<Service>>().await;
     let address = |l: &TcpListener| l.local_addr().map_err(|e| StartError::Other(e.to_string()));
@@ -126,7 +136,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
     let routes = admin::router(Admin { gateway: Arc::clone(&gateway), metrics });
     let service = Service::new(Arc::clone(&gateway));
     let tasks = vec![
-        serve_grpc(listener, service, health_service, stopping.clone())?,
+        serve_grpc(listener, tls, &gateway, service, health_service, stopping.clone())?,
         serve_admin(admin_listener, routes, stopping.clone()),
     ];
     let background = in_background.map(|task| task.abort_handle());
@@ -277,6 +287,8 @@ fn on_checkpoint(
 
 fn serve_grpc<H>(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    gateway: &Arc<Gateway>,
     service: Service,
     health: tonic_health::pb::health_server::HealthServer<H>,
     stopping: CancellationToken,
@@ -293,18 +305,31 @@ where
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .add_service(Limited::new(
-            MilvusServiceServer::new(service)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(RESPONSE_BYTES_MAX),
+        .add_service(Guarded::new(
+            gateway,
+            Limited::new(
+                MilvusServiceServer::new(service)
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(RESPONSE_BYTES_MAX),
+            ),
         ))
+        // Probes have no credentials, and learn nothing but whether there is a server.
         .add_service(health)
-        .add_service(reflection().build_v1().map_err(other)?)
-        .add_service(reflection().build_v1alpha().map_err(other)?);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        .add_service(Guarded::new(gateway, reflection().build_v1().map_err(other)?))
+        .add_service(Guarded::new(gateway, reflection().build_v1alpha().map_err(other)?));
     let task = async move {
-        let stopped = stopping.cancelled_owned();
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stopped).await {
+        let stopped = stopping.clone().cancelled_owned();
+        let served = match tls {
+            None => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                server.serve_with_incoming_shutdown(incoming, stopped).await
+            }
+            Some(tls) => {
+                let incoming = tls.incoming(listener, stopping);
+                server.serve_with_incoming_shutdown(incoming, stopped).await
+            }
+        };
+        if let Err(error) = served {
             tracing::error!(%error, "the gRPC server ended");
         }
     };

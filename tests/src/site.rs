@@ -53,6 +53,14 @@ impl Site {
     /// # Errors
     /// When something does not come up.
     pub fn start(variant: Variant) -> io::Result<Site> {
+        Site::start_with(variant, &[])
+    }
+
+    /// The same with more arguments for the server.
+    ///
+    /// # Errors
+    /// When something does not come up.
+    pub fn start_with(variant: Variant, more: &[&str]) -> io::Result<Site> {
         let folder = TempDir::with_prefix("millstream-test-")?;
         let nats = match variant.has_nats() {
             true => Some(Nats::start(&folder.path().join("nats"))?),
@@ -70,6 +78,7 @@ impl Site {
         if let Some(database) = &database {
             arguments.extend(["--catalog".to_owned(), database.url()]);
         }
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let server = Server::start(folder.path(), &arguments)?;
         Ok(Site { server, nats, database, folder })
     }
@@ -109,22 +118,25 @@ fn data_folder(folder: &Path) -> PathBuf {
 
 /// Makes two tests of one scenario: on the embedded default, and on PostgreSQL and NATS.
 ///
-/// `on_both!(scenario)` where `scenario` is an `async fn(Site)` of the same module.
+/// `on_both!(scenario)` where `scenario` is an `async fn(Site)` of the same module;
+/// `on_both!(scenario, "--flag")` gives the server more arguments.
 #[macro_export]
 macro_rules! on_both {
-    ($scenario:ident) => {
+    ($scenario:ident $(, $more:literal)*) => {
         mod $scenario {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite_and_the_embedded_log() {
-                let site =
-                    $crate::site::Site::start($crate::site::Variant::Embedded).expect("a server");
+                let variant = $crate::site::Variant::Embedded;
+                let site = $crate::site::Site::start_with(variant, &[$($more),*]);
+                let site = site.expect("a server");
                 super::$scenario(site).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres_and_nats() {
-                let site =
-                    $crate::site::Site::start($crate::site::Variant::Remote).expect("a server");
+                let variant = $crate::site::Variant::Remote;
+                let site = $crate::site::Site::start_with(variant, &[$($more),*]);
+                let site = site.expect("a server");
                 super::$scenario(site).await;
             }
         }

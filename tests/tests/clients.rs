@@ -62,6 +62,32 @@ fn node(variant: Variant) {
     }
 }
 
+/// Users come, are refused and granted: all versions of pymilvus and the Node SDK, one after the
+/// other, on one server that asks for credentials.
+fn users(variant: Variant) {
+    let site = Site::start_with(variant, &["--auth"]).expect("a server");
+    for version in ["2_4", "2_6", "3_0"] {
+        let python = setting(&format!("MILLSTREAM_TEST_PYTHON_{version}")).expect("a setting");
+        let mut command = Command::new(python);
+        command.args(["-W", "ignore", "-B"]).arg(file("python").join("access.py"));
+        run(&site, &format!("access.py with {version}"), &mut command);
+    }
+    let modules = setting("MILLSTREAM_TEST_NODE_PATH").expect("the Node SDK");
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", &modules).arg(file("node").join("access.cjs"));
+    run(&site, "access.cjs", &mut command);
+}
+
+#[test]
+fn clients_live_with_users_and_roles_on_the_embedded_default() {
+    users(Variant::Embedded);
+}
+
+#[test]
+fn clients_live_with_users_and_roles_on_postgres_and_nats() {
+    users(Variant::Remote);
+}
+
 #[test]
 fn pymilvus_2_4_runs_unmodified_on_the_embedded_default() {
     pymilvus("MILLSTREAM_TEST_PYTHON_2_4", Variant::Embedded);

@@ -7,6 +7,7 @@
 //! **Absent on purpose.** No SQL, and no log: who publishes the ddl records of an intent calls
 //! [`Catalog::intent_finish`] afterwards.
 
+mod access;
 mod alias;
 mod alter;
 mod collection;
@@ -106,6 +107,7 @@ impl<S: Store> StoredCatalog<S> {
         if databases == 0 {
             catalog.database_create(limits::DEFAULT_DATABASE, Props::new()).await?;
         }
+        catalog.access_start().await?;
         Ok(catalog)
     }
 

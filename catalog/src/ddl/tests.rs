@@ -23,7 +23,7 @@ use crate::store::{At, Counter, Row, Store, Table, Txn};
 use crate::tso::WindowStore;
 
 /// Statements left until the power goes; below zero it is off.
-type Fuse = Arc<AtomicI64>;
+pub(super) type Fuse = Arc<AtomicI64>;
 
 fn burn(fuse: &Fuse) -> Result<(), Fault> {
     match fuse.fetch_sub(1, Ordering::SeqCst) {
@@ -33,7 +33,7 @@ fn burn(fuse: &Fuse) -> Result<(), Fault> {
 }
 
 /// A store whose transactions stop when the fuse has burnt down.
-struct Fused<S>(Arc<S>, Fuse);
+pub(super) struct Fused<S>(pub(super) Arc<S>, pub(super) Fuse);
 
 struct FusedTxn(Box<dyn Txn>, Fuse);
 
@@ -125,6 +125,16 @@ impl Txn for FusedTxn {
     async fn end_owned(&mut self, table: Table, owner: i64, at: Timestamp) -> Result<(), Fault> {
         burn(&self.1)?;
         self.0.end_owned(table, owner, at).await
+    }
+
+    async fn scrub(&mut self, table: Table, id: i64) -> Result<(), Fault> {
+        burn(&self.1)?;
+        self.0.scrub(table, id).await
+    }
+
+    async fn counter_get(&mut self, counter: Counter) -> Result<i64, Fault> {
+        burn(&self.1)?;
+        self.0.counter_get(counter).await
     }
 
     async fn count_up(&mut self, counter: Counter, by: i64) -> Result<i64, Fault> {

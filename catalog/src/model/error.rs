@@ -40,6 +40,8 @@ pub enum Code {
     ParameterInvalid = 1100,
     ParameterMissing = 1101,
     ParameterTooLarge = 1102,
+    NotAuthenticated = 1400,
+    NotPermitted = 1401,
     AliasNotFound = 1600,
     AliasNameConflict = 1601,
     AliasExists = 1602,

@@ -31,6 +31,16 @@ pub const PARTITIONS_MAX: usize = 4_096;
 pub const COLLECTIONS_MAX: usize = 65_536;
 /// Most databases.
 pub const DATABASES_MAX: usize = 64;
+/// Most users.
+pub const USERS_MAX: usize = 100;
+/// Longest name of a user, in bytes.
+pub const USER_NAME_LENGTH_MAX: usize = 32;
+/// Most roles, `admin` and `public` among them.
+pub const ROLES_MAX: usize = 10;
+/// Most grants of all roles together.
+pub const GRANTS_MAX: usize = 65_536;
+/// Most custom groups of privileges.
+pub const PRIVILEGE_GROUPS_MAX: usize = 1_024;
 /// Largest `topk`, `nq` and `limit + offset`.
 pub const TOPK_MAX: u64 = 16_384;
 /// Largest gRPC message accepted, in bytes.

@@ -36,6 +36,10 @@ const fn name(table: Table) -> &'static str {
         Table::Partitions => "partitions",
         Table::Indexes => "indexes",
         Table::Aliases => "aliases",
+        Table::Users => "users",
+        Table::Roles => "roles",
+        Table::Grants => "grants",
+        Table::PrivilegeGroups => "privilege_groups",
     }
 }
 
@@ -45,6 +49,7 @@ pub(super) const fn counter_name(counter: Counter) -> &'static str {
         Counter::Object => "object",
         Counter::Row => "row",
         Counter::Placement => "placement",
+        Counter::Access => "access",
     }
 }
 
@@ -207,6 +212,20 @@ impl Txn for SqlTxn {
         let sql =
             format!("UPDATE {table} SET valid_to = $1 WHERE owner = $2 AND valid_to = {OPEN}");
         self.change(sql, &[Arg::Int(ts(at)?), Arg::Int(owner)]).await.map(|_| ())
+    }
+
+    async fn scrub(&mut self, table: Table, id: i64) -> Result<(), Fault> {
+        let table = name(table);
+        let sql = format!("UPDATE {table} SET body = '' WHERE id = $1 AND valid_to <> {OPEN}");
+        self.change(sql, &[Arg::Int(id)]).await.map(|_| ())
+    }
+
+    async fn counter_get(&mut self, counter: Counter) -> Result<i64, Fault> {
+        let sql = "SELECT next_value FROM counters WHERE name = $1".to_owned();
+        let args = [Arg::Text(counter_name(counter))];
+        let rows: Vec<(i64,)> = self.open.query(sql, &args).await.map_err(fault)?;
+        let row = rows.first().ok_or_else(|| Fault::internal("the catalog lacks a counter"))?;
+        Ok(row.0)
     }
 
     async fn count_up(&mut self, counter: Counter, by: i64) -> Result<i64, Fault> {

@@ -1,9 +1,10 @@
 //! Outcomes: `Fault` to `Status`, and answers that carry one.
 
-use millstream_catalog::model::Fault;
+use millstream_catalog::model::{Code, Fault};
 use prost::Message;
 
-use crate::pb::{self, common::Status};
+use crate::pb;
+use crate::pb::common::{ErrorCode, Status};
 
 /// The status of a request that succeeded.
 pub fn success() -> Status {
@@ -22,6 +23,40 @@ pub fn failure(fault: Fault) -> Status {
     }
 }
 
+/// The older code of what goes wrong in an RPC without a code of its own.
+fn legacy(rpc: &str) -> Option<ErrorCode> {
+    Some(match rpc {
+        "CreateCredential" => ErrorCode::CreateCredentialFailure,
+        "UpdateCredential" => ErrorCode::UpdateCredentialFailure,
+        "DeleteCredential" => ErrorCode::DeleteCredentialFailure,
+        "ListCredUsers" => ErrorCode::ListCredUsersFailure,
+        "CreateRole" => ErrorCode::CreateRoleFailure,
+        "DropRole" => ErrorCode::DropRoleFailure,
+        "OperateUserRole" => ErrorCode::OperateUserRoleFailure,
+        "SelectRole" => ErrorCode::SelectRoleFailure,
+        "SelectUser" => ErrorCode::SelectUserFailure,
+        "OperatePrivilege" | "OperatePrivilegeV2" | "RestoreRBAC" => {
+            ErrorCode::OperatePrivilegeFailure
+        }
+        "SelectGrant" => ErrorCode::SelectGrantFailure,
+        "CreatePrivilegeGroup" => ErrorCode::CreatePrivilegeGroupFailure,
+        "DropPrivilegeGroup" => ErrorCode::DropPrivilegeGroupFailure,
+        "ListPrivilegeGroups" => ErrorCode::ListPrivilegeGroupsFailure,
+        "OperatePrivilegeGroup" => ErrorCode::OperatePrivilegeGroupFailure,
+        _ => return None,
+    })
+}
+
+/// The status of a request of an RPC that failed.
+pub fn failure_in(rpc: &str, fault: Fault) -> Status {
+    let own = (fault.code == Code::Unexpected).then(|| legacy(rpc)).flatten();
+    let status = failure(fault);
+    match own {
+        Some(code) => Status { error_code: code.into(), ..status },
+        None => status,
+    }
+}
+
 /// An answer that can say that its request failed.
 pub trait Reply: Default + Message {
     /// The same answer with another status.
@@ -30,6 +65,11 @@ pub trait Reply: Default + Message {
     /// The answer to a request that failed.
     fn failed(fault: Fault) -> Self {
         Self::default().with_status(failure(fault))
+    }
+
+    /// The answer to a request of an RPC that failed.
+    fn failed_in(rpc: &str, fault: Fault) -> Self {
+        Self::default().with_status(failure_in(rpc, fault))
     }
 }
 
@@ -51,21 +91,20 @@ macro_rules! replies {
 }
 
 replies! {
-    AllocTimestampResponse, BoolResponse, CheckHealthResponse, ComponentStates, ConnectResponse,
-    DescribeAliasResponse, DescribeCollectionResponse, DescribeDatabaseResponse,
-    DescribeIndexResponse, FlushAllResponse, FlushResponse, GetCollectionStatisticsResponse,
-    GetFlushAllStateResponse, GetFlushStateResponse, GetIndexBuildProgressResponse,
-    GetIndexStateResponse, GetIndexStatisticsResponse, GetLoadStateResponse,
-    GetLoadingProgressResponse, GetPartitionStatisticsResponse, GetVersionResponse,
-    ListCredUsersResponse, ListAliasesResponse, ListDatabasesResponse, ListResourceGroupsResponse,
-    MutationResult, QueryResults, RunAnalyzerResponse, SearchResults, SelectRoleResponse,
+    AllocTimestampResponse, BackupRbacMetaResponse, BoolResponse, CheckHealthResponse,
+    ComponentStates, ConnectResponse, DescribeAliasResponse, DescribeCollectionResponse,
+    DescribeDatabaseResponse, DescribeIndexResponse, FlushAllResponse, FlushResponse,
+    GetCollectionStatisticsResponse, GetFlushAllStateResponse, GetFlushStateResponse,
+    GetIndexBuildProgressResponse, GetIndexStateResponse, GetIndexStatisticsResponse,
+    GetLoadStateResponse, GetLoadingProgressResponse, GetPartitionStatisticsResponse,
+    GetVersionResponse, ListAliasesResponse, ListCredUsersResponse, ListDatabasesResponse,
+    ListPrivilegeGroupsResponse, ListResourceGroupsResponse, MutationResult, QueryResults,
+    RunAnalyzerResponse, SearchResults, SelectGrantResponse, SelectRoleResponse,
     SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse,
 }
 
 #[cfg(test)]
 mod tests {
-    use millstream_catalog::model::Code;
-
     use super::*;
 
     #[test]
@@ -76,6 +115,15 @@ mod tests {
         assert_eq!(status.detail, status.reason);
         assert!(!status.retriable);
         assert!(failure(Fault::new(Code::RateLimit, "slow down")).retriable);
+    }
+
+    #[test]
+    fn an_rpc_about_users_has_an_old_code_of_its_own() {
+        let status = failure_in("CreateRole", Fault::plain("no"));
+        assert_eq!((status.code, status.error_code), (65_535, 35));
+        let status = failure_in("CreateRole", Fault::invalid("no"));
+        assert_eq!((status.code, status.error_code), (1_100, 5));
+        assert_eq!(failure_in("Insert", Fault::plain("no")).error_code, 1);
     }
 
     #[test]

@@ -41,6 +41,10 @@ impl Drop for OwnFolder {
 /// # Errors
 /// A text for a person.
 pub async fn run(config: &Config, flags: &Flags, exit: bool) -> Result<ExitCode, String> {
+    if config.auth || config.tls_cert.is_some() {
+        let text = "the demo has no credentials and no certificates: run it without auth and tls";
+        return Err(text.to_owned());
+    }
     let mut config = config.clone();
     let mut own = None;
     if flags.data_dir.is_none() {

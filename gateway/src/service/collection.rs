@@ -212,6 +212,9 @@ pub(super) async fn show(
 ) -> Result<pb::ShowCollectionsResponse, Fault> {
     let database = context.database(&request.db_name);
     let mut all = gateway.catalog.collection_list(database).await?;
+    if let Some(viewer) = gateway.door.viewer(context).await? {
+        all.retain(|collection| viewer.sees(database, &collection.name));
+    }
     if !request.collection_names.is_empty() {
         let asked: HashSet<&String> = request.collection_names.iter().collect();
         let there: HashSet<&String> = all.iter().flat_map(|c| c.names()).collect();

@@ -61,10 +61,13 @@ pub(super) async fn alter(
 
 pub(super) async fn list(
     gateway: &Arc<Gateway>,
-    _: &Context,
+    context: &Context,
     _: pb::ListDatabasesRequest,
 ) -> Result<pb::ListDatabasesResponse, Fault> {
-    let all: Vec<Database> = gateway.catalog.database_list().await?;
+    let mut all: Vec<Database> = gateway.catalog.database_list().await?;
+    if let Some(viewer) = gateway.door.viewer(context).await? {
+        all.retain(|database| viewer.sees_database(&database.name));
+    }
     Ok(pb::ListDatabasesResponse {
         status: Some(success()),
         created_timestamp: all.iter().map(|d| d.created.0).collect(),

@@ -2,7 +2,8 @@
 //!
 //! Every RPC passes one door, [`Service::serve`]: a place in its queue, a deadline, a net for
 //! panics, metrics, and the slow log. Errors are `Status` in an answer that is otherwise gRPC OK,
-//! because clients retry other gRPC errors for minutes.
+//! because clients retry other gRPC errors for minutes. Whom the door does not admit is told by
+//! gRPC itself, as by Milvus; clients do not retry that.
 
 mod alias;
 mod alter;
@@ -12,6 +13,7 @@ mod collection;
 mod data;
 mod database;
 mod flush;
+mod grant;
 mod hits;
 mod hybrid;
 mod index;
@@ -25,6 +27,7 @@ mod search;
 mod size;
 mod system;
 mod update;
+mod user;
 
 pub use size::Limited;
 pub use system::VERSION;
@@ -39,8 +42,9 @@ use futures::FutureExt;
 use millstream_catalog::model::limits::{DEFAULT_DATABASE, RESPONSE_BYTES_MAX};
 use millstream_catalog::model::{Code, Fault};
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response};
+use tonic::{Extensions, Request, Response};
 
+use crate::auth::Caller;
 use crate::convert::status::Reply;
 use crate::deadlines::Elapsed;
 use crate::gateway::{Gateway, TIMEOUT};
@@ -55,6 +59,7 @@ const GRACE: Duration = Duration::from_millis(100);
 pub struct Context {
     database: Option<String>,
     timeout: Duration,
+    caller: Option<Caller>,
 }
 
 impl Context {
@@ -64,7 +69,18 @@ impl Context {
         Context {
             database: database.filter(|name| !name.is_empty()).map(str::to_owned),
             timeout: timeout.and_then(parse_timeout).map_or(TIMEOUT, |t| t.min(TIMEOUT)),
+            caller: None,
         }
+    }
+
+    /// The same of a request that came through the door.
+    fn of(metadata: &MetadataMap, extensions: &Extensions) -> Context {
+        Context { caller: extensions.get::<Caller>().cloned(), ..Context::new(metadata) }
+    }
+
+    /// Who asks; nobody when nobody has to say.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
     }
 
     /// The database of a request: the message decides, then the metadata, then the default.
@@ -152,7 +168,7 @@ impl Service {
         outcome.unwrap_or_else(|fault| {
             let code = fault.code as i32;
             tracing::debug!(rpc, code, reason = %fault.message, "request failed");
-            R::failed(fault)
+            R::failed_in(rpc, fault)
         })
     }
 }
@@ -191,9 +207,15 @@ macro_rules! rpcs {
                     &self,
                     request: Request<pb::$request>,
                 ) -> Result<Response<pb::$reply>, tonic::Status> {
-                    let context = Context::new(request.metadata());
+                    let (metadata, extensions, message) = request.into_parts();
+                    let context = Context::of(&metadata, &extensions);
                     let gateway = &self.gateway;
-                    let call = $handler(gateway, &context, request.into_inner());
+                    let admitted = gateway.door.admit(gateway, &context, &message).await;
+                    if let Err(refused) = admitted {
+                        gateway.telemetry.answered($rpc, false, Duration::ZERO);
+                        return Err(refused);
+                    }
+                    let call = $handler(gateway, &context, message);
                     let queue = queue!(gateway, $queue);
                     Ok(Response::new(self.serve($rpc, queue, &context, call).await))
                 }
@@ -212,10 +234,6 @@ rpcs! {
         -> AllocTimestampResponse, none, system::alloc_timestamp;
     "ListResourceGroups" list_resource_groups(ListResourceGroupsRequest)
         -> ListResourceGroupsResponse, none, system::resource_groups;
-    "SelectRole" select_role(SelectRoleRequest) -> SelectRoleResponse, none, system::roles;
-    "SelectUser" select_user(SelectUserRequest) -> SelectUserResponse, none, system::users;
-    "ListCredUsers" list_cred_users(ListCredUsersRequest)
-        -> ListCredUsersResponse, none, system::user_names;
 
     "CreateDatabase" create_database(CreateDatabaseRequest) -> Status, ddl, database::create;
     "DropDatabase" drop_database(DropDatabaseRequest) -> Status, ddl, database::drop_database;
@@ -295,6 +313,35 @@ rpcs! {
     "RunAnalyzer" run_analyzer(RunAnalyzerRequest)
         -> RunAnalyzerResponse, dql, analyzer::run;
     "Query" query(QueryRequest) -> QueryResults, dql, query::query;
+
+    "CreateCredential" create_credential(CreateCredentialRequest) -> Status, none, user::create;
+    "UpdateCredential" update_credential(UpdateCredentialRequest) -> Status, none, user::update;
+    "DeleteCredential" delete_credential(DeleteCredentialRequest) -> Status, none, user::delete;
+    "ListCredUsers" list_cred_users(ListCredUsersRequest)
+        -> ListCredUsersResponse, none, user::names;
+    "SelectUser" select_user(SelectUserRequest) -> SelectUserResponse, none, user::select;
+    "CreateRole" create_role(CreateRoleRequest) -> Status, none, user::create_role;
+    "AlterRole" alter_role(AlterRoleRequest) -> Status, none, user::alter_role;
+    "DropRole" drop_role(DropRoleRequest) -> Status, none, user::drop_role;
+    "OperateUserRole" operate_user_role(OperateUserRoleRequest)
+        -> Status, none, user::operate_role;
+    "SelectRole" select_role(SelectRoleRequest) -> SelectRoleResponse, none, user::select_role;
+    "OperatePrivilege" operate_privilege(OperatePrivilegeRequest)
+        -> Status, none, grant::operate;
+    "OperatePrivilegeV2" operate_privilege_v2(OperatePrivilegeV2Request)
+        -> Status, none, grant::operate_v2;
+    "SelectGrant" select_grant(SelectGrantRequest) -> SelectGrantResponse, none, grant::select;
+    "CreatePrivilegeGroup" create_privilege_group(CreatePrivilegeGroupRequest)
+        -> Status, none, grant::create_group;
+    "DropPrivilegeGroup" drop_privilege_group(DropPrivilegeGroupRequest)
+        -> Status, none, grant::drop_group;
+    "ListPrivilegeGroups" list_privilege_groups(ListPrivilegeGroupsRequest)
+        -> ListPrivilegeGroupsResponse, none, grant::groups;
+    "OperatePrivilegeGroup" operate_privilege_group(OperatePrivilegeGroupRequest)
+        -> Status, none, grant::alter_group;
+    "BackupRBAC" backup_rbac(BackupRbacMetaRequest)
+        -> BackupRbacMetaResponse, none, grant::backup;
+    "RestoreRBAC" restore_rbac(RestoreRbacMetaRequest) -> Status, none, grant::restore;
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The server itself: connecting, version, health, time, and the default roles.
+//! The server itself: connecting, version, health and time.
 #![allow(clippy::unused_async)] // the table of RPCs calls all handlers alike
 
 use std::sync::Arc;
@@ -14,8 +14,6 @@ use crate::pb::common::{ServerInfo, StateCode};
 /// The version as clients see it: the version of Milvus whose behaviour is followed, and ours.
 pub const VERSION: &str = concat!("v2.6.0-millstream-", env!("CARGO_PKG_VERSION"));
 const RESOURCE_GROUP: &str = "__default_resource_group";
-const ROLES: [&str; 2] = ["admin", "public"];
-const ROOT: &str = "root";
 
 pub(super) async fn connect(
     gateway: &Arc<Gateway>,
@@ -111,56 +109,4 @@ pub(super) async fn resource_groups(
 ) -> Result<pb::ListResourceGroupsResponse, Fault> {
     let resource_groups = vec![RESOURCE_GROUP.to_owned()];
     Ok(pb::ListResourceGroupsResponse { status: Some(success()), resource_groups })
-}
-
-/// Authorization is off: the roles are the two that always exist, and `root` has the first.
-pub(super) async fn roles(
-    _: &Arc<Gateway>,
-    _: &Context,
-    request: pb::SelectRoleRequest,
-) -> Result<pb::SelectRoleResponse, Fault> {
-    let wanted = request.role.map(|r| r.name).unwrap_or_default();
-    let found: Vec<&str> =
-        ROLES.into_iter().filter(|r| wanted.is_empty() || *r == wanted).collect();
-    if found.is_empty() {
-        let text = "not found the role, maybe the role isn't existed or internal system error";
-        return Err(Fault::plain(text));
-    }
-    let result = |name: &str| pb::RoleResult {
-        role: Some(pb::RoleEntity { name: name.to_owned(), ..pb::RoleEntity::default() }),
-        users: if request.include_user_info && name == ROLES[0] {
-            vec![pb::UserEntity { name: ROOT.to_owned() }]
-        } else {
-            Vec::new()
-        },
-    };
-    let results = found.into_iter().map(result).collect();
-    Ok(pb::SelectRoleResponse { status: Some(success()), results })
-}
-
-pub(super) async fn users(
-    _: &Arc<Gateway>,
-    _: &Context,
-    request: pb::SelectUserRequest,
-) -> Result<pb::SelectUserResponse, Fault> {
-    let wanted = request.user.map(|u| u.name).unwrap_or_default();
-    if !wanted.is_empty() && wanted != ROOT {
-        let text = "not found the user, maybe the user isn't existed or internal system error";
-        return Err(Fault::plain(text));
-    }
-    let admin = pb::RoleEntity { name: ROLES[0].to_owned(), ..pb::RoleEntity::default() };
-    let root = pb::UserResult {
-        user: Some(pb::UserEntity { name: ROOT.to_owned() }),
-        roles: if request.include_role_info { vec![admin] } else { Vec::new() },
-        ..pb::UserResult::default()
-    };
-    Ok(pb::SelectUserResponse { status: Some(success()), results: vec![root] })
-}
-
-pub(super) async fn user_names(
-    _: &Arc<Gateway>,
-    _: &Context,
-    _: pb::ListCredUsersRequest,
-) -> Result<pb::ListCredUsersResponse, Fault> {
-    Ok(pb::ListCredUsersResponse { status: Some(success()), usernames: vec![ROOT.to_owned()] })
 }
