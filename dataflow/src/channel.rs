@@ -389,7 +389,9 @@ impl Channel {
                 Self::changed(&mut self.effects, collection, eff, gone.collect());
                 let shard = self.shards.remove(&vchannel);
                 self.gone.insert(vchannel);
-                self.pins.retain(|(_, of), _| *of != vchannel);
+                if let Some(pinned) = shard.as_ref().and_then(|shard| shard.files.pinned()) {
+                    self.pins.remove(&(pinned, vchannel));
+                }
                 self.effects.push(Effect::Gone(vchannel));
                 // What was written behind the drop has nothing left to do.
                 for waiting in shard.into_iter().flat_map(|shard| shard.waiting) {

@@ -25,7 +25,7 @@ use gather::{Budget, Place};
 pub(crate) use query::{count, query};
 use rows::ChunkColumns;
 pub(crate) use rows::find_rows;
-pub(crate) use search::search;
+pub(crate) use search::{search, vectors_of};
 pub(crate) use text::{TextRef, statistics};
 
 /// One shard of a read.

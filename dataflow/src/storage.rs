@@ -16,6 +16,7 @@
 //! | `cC/sS/N-FIELD.graph` | | what `millstream_index::Graph` opens, of the vectors of a segment |
 //! | `cC/sS/N-ends.arrow` | a row for each row that ended | `eff`, `seq`, `index`, `slot`, `row` |
 
+mod background;
 mod flusher;
 mod graphs;
 mod load;

@@ -84,6 +84,11 @@ impl Files {
             || pin.before.closed < closed.minus_ms(AGE_MAX_MS)
     }
 
+    /// The entry whose pin the channel has for it.
+    pub(super) fn pinned(&self) -> Option<u64> {
+        self.pinned
+    }
+
     /// What the log must keep.
     fn needed(&self) -> Option<Checkpoint> {
         let sealed = self.sealed.iter().map(|(_, pin)| pin.before);

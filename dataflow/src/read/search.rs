@@ -282,16 +282,19 @@ impl Pass<'_> {
     fn walk<C: Collect>(&self, walk: &Walk<'_>, tops: &mut [C]) {
         let Walk { whole, built, chunks, survivors, ask } = walk;
         let Some((vectors, inv_norms)) = vectors_of(&whole.column(self.column)) else { return };
-        let mut mask = vec![0u64; whole.rows().div_ceil(64)];
-        for chunk in *chunks {
-            // Chunks of a segment hold whole words of its mask, but for its last one.
-            let at = (chunk.chunk.first_row() - whole.first_row()) as usize / 64;
-            mask[at..at + chunk.mask.len()].copy_from_slice(&chunk.mask);
+        let mut mask = Vec::new();
+        if *survivors < whole.rows() {
+            mask.resize(whole.rows().div_ceil(64), 0u64);
+            for chunk in *chunks {
+                // Chunks of a segment hold whole words of its mask, but for its last one.
+                let at = (chunk.chunk.first_row() - whole.first_row()) as usize / 64;
+                mask[at..at + chunk.mask.len()].copy_from_slice(&chunk.mask);
+            }
         }
         // The selection numbers the rows of a segment one after the other from its first chunk on.
         let before = chunks[0].chunk.first_row() - whole.first_row();
         let first_row = chunks[0].base.wrapping_sub(before);
-        let mask = (*survivors < whole.rows()).then_some(&mask[..]);
+        let mask = (!mask.is_empty()).then_some(&mask[..]);
         let block = Block { vectors, inv_norms, mask, first_row };
         SCRATCH.with_borrow_mut(|scratch| {
             built.graph.search(self.queries, &block, ask, tops, scratch, self.tie);
@@ -311,7 +314,7 @@ impl Pass<'_> {
 }
 
 /// The vectors of a column, with their inverse norms where they have some.
-fn vectors_of<'a>(slice: &ColumnSlice<'a>) -> Option<(Vectors<'a>, &'a [f32])> {
+pub(crate) fn vectors_of<'a>(slice: &ColumnSlice<'a>) -> Option<(Vectors<'a>, &'a [f32])> {
     Some(match *slice {
         ColumnSlice::Vector { data, inv_norms } => (Vectors::Float(data), inv_norms),
         ColumnSlice::Half { data, inv_norms } => (Vectors::Half(data), inv_norms),

@@ -1,24 +1,17 @@
 //! `Flusher`: the one thread that writes sealed shards out, in the order of their seals.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use hashbrown::{HashMap, HashSet};
 use millstream_catalog::catalog::FlushCommit;
 use millstream_catalog::model::{Fault, VChannel};
 use parking_lot::Mutex;
 
+use super::background::Background;
 use super::write::{Failed, Known, finish, prepare};
 use super::{StartShard, Storage};
 use crate::channel::{Flush, Stored};
-
-/// How long what failed waits before it is tried again, at first and at most.
-const AGAIN_MIN: Duration = Duration::from_millis(100);
-const AGAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Called with what was written out; with nothing when nobody needs it any more.
 type Done = Box<dyn FnOnce(Vec<Stored>) + Send>;
@@ -33,20 +26,15 @@ struct Job {
 /// Writes sealed shards out.
 pub(crate) struct Flusher {
     work: Arc<Work>,
-    thread: Option<Runner>,
+    thread: Option<Background<Job>>,
     /// What failed and is tried again, without a thread.
-    waiting: Mutex<VecDeque<Job>>,
-}
-
-struct Runner {
-    jobs: Mutex<Option<Sender<Job>>>,
-    handle: Mutex<Option<JoinHandle<()>>>,
+    waiting: Mutex<Vec<Job>>,
 }
 
 struct Work {
     storage: Storage,
     known: Mutex<HashMap<VChannel, Known>>,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Work {
@@ -76,12 +64,12 @@ impl Work {
 
     /// Writes out what can be, in the order of the seals of each shard; what fails stays, and holds
     /// up its own shard only.
-    fn run_all(&self, jobs: &mut VecDeque<Job>) {
+    fn run_all(&self, jobs: &mut Vec<Job>) {
         let mut late: HashSet<VChannel> = HashSet::new();
         for mut job in std::mem::take(jobs) {
             let shard = job.flush.vchannel;
             if late.contains(&shard) || self.stopping.load(Ordering::Acquire) {
-                jobs.push_back(job);
+                jobs.push(job);
                 continue;
             }
             match self.run(&mut job) {
@@ -89,28 +77,8 @@ impl Work {
                 Err(fault) => {
                     tracing::warn!(?shard, %fault, "a sealed shard was not written out");
                     late.insert(shard);
-                    jobs.push_back(job);
+                    jobs.push(job);
                 }
-            }
-        }
-    }
-
-    fn serve(&self, incoming: &Receiver<Job>) {
-        let (mut jobs, mut pause) = (VecDeque::new(), AGAIN_MIN);
-        while !self.stopping.load(Ordering::Acquire) {
-            let next = match jobs.is_empty() {
-                true => incoming.recv().map_err(RecvTimeoutError::from),
-                false => incoming.recv_timeout(pause),
-            };
-            match next {
-                Ok(job) => jobs.push_back(job),
-                Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(AGAIN_MAX),
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            jobs.extend(incoming.try_iter());
-            self.run_all(&mut jobs);
-            if jobs.is_empty() {
-                pause = AGAIN_MIN;
             }
         }
     }
@@ -129,9 +97,12 @@ impl Flusher {
             Some((start.vchannel, Known { state: Some(state), segments }))
         };
         let known = storage.shards.iter().filter_map(known).collect();
-        let stopping = AtomicBool::new(false);
+        let stopping = Arc::<AtomicBool>::default();
+        let stop = Arc::clone(&stopping);
         let work = Arc::new(Work { storage, known: Mutex::new(known), stopping });
-        let thread = if threaded { Some(Runner::start(Arc::clone(&work))?) } else { None };
+        let worker = Arc::clone(&work);
+        let run = move |jobs: &mut Vec<Job>| worker.run_all(jobs);
+        let thread = threaded.then(|| Background::start("flush", stop, run)).transpose()?;
         Ok(Flusher { work, thread, waiting: Mutex::default() })
     }
 
@@ -144,14 +115,9 @@ impl Flusher {
     pub(crate) fn flush(&self, flush: Box<Flush>, done: Done) {
         let job = Job { flush, done, written: None };
         match &self.thread {
-            Some(runner) => {
-                if let Some(jobs) = &*runner.jobs.lock() {
-                    // The thread is gone when the process stops; the log has everything.
-                    let _ = jobs.send(job);
-                }
-            }
+            Some(thread) => thread.send(job),
             None => {
-                self.waiting.lock().push_back(job);
+                self.waiting.lock().push(job);
                 self.run_waiting();
             }
         }
@@ -166,23 +132,8 @@ impl Flusher {
 
     /// Ends the thread; what is not written out is in the log.
     pub(crate) fn stop(&self) {
-        self.work.stopping.store(true, Ordering::Release);
-        let Some(runner) = &self.thread else { return };
-        runner.jobs.lock().take();
-        if let Some(handle) = runner.handle.lock().take() {
-            // A panic was reported where it happened.
-            let _ = handle.join();
+        if let Some(thread) = &self.thread {
+            thread.stop();
         }
-    }
-}
-
-impl Runner {
-    fn start(work: Arc<Work>) -> Result<Runner, Fault> {
-        let (jobs, receiver) = crossbeam_channel::unbounded();
-        let handle = std::thread::Builder::new()
-            .name("flush".to_owned())
-            .spawn(move || work.serve(&receiver))
-            .map_err(|e| Fault::internal(format!("cannot start a thread: {e}")))?;
-        Ok(Runner { jobs: Mutex::new(Some(jobs)), handle: Mutex::new(Some(handle)) })
     }
 }

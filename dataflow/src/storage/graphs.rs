@@ -1,27 +1,27 @@
 //! Graphs of sealed segments: which are wanted, built on threads that give way, and attached.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use hashbrown::HashMap;
 use millstream_catalog::model::{
     Code, CollectionId, CollectionSchema, Fault, FieldId, FileRef, IndexId, Metric, Segment,
     SegmentId, VChannel,
 };
-use millstream_index::Vectors;
 use millstream_index::graph::{Graph, GraphError, GraphParams, build};
-use millstream_segment::{ColumnSlice, ColumnSpec, Whole};
+use millstream_segment::{ColumnSpec, Whole};
 use millstream_store::{Access, Store};
 use parking_lot::Mutex;
 
+use super::background::Background;
 use super::{Archive, store_fault};
+use crate::read::vectors_of;
 
 /// Segments of fewer vector components are scanned as quickly as a graph is walked.
 const COMPONENTS_MIN: usize = 1 << 18;
-/// How long a build that failed waits before it is tried again.
+/// How long the naming of a file that failed waits before it is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How little of the processor builds ask for, on the scale of nice(1).
 const NICE: i32 = 10;
@@ -65,9 +65,7 @@ struct Known {
 /// Builds graphs.
 pub(crate) struct Graphs {
     work: Arc<Work>,
-    jobs: Mutex<Option<Sender<CollectionId>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    handle: Option<Thread>,
+    thread: Option<Background<CollectionId>>,
 }
 
 struct Work {
@@ -75,7 +73,7 @@ struct Work {
     archive: Arc<dyn Archive>,
     threads: usize,
     segments: Mutex<HashMap<CollectionId, Vec<Known>>>,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
 }
 
 /// The kind of the file of a graph.
@@ -178,9 +176,11 @@ impl Work {
         if is_indexed(whole, &known.schema, spec) {
             return Ok(());
         }
-        let Some((vectors, inv_norms, dim)) = vectors_of(whole, &known.schema, spec.field) else {
-            return Ok(());
-        };
+        let (specs, _) =
+            ColumnSpec::of_schema(&known.schema).map_err(|e| Fault::internal(e.to_string()))?;
+        let column = specs.iter().position(|column| column.field == spec.field);
+        let vectors = column.and_then(|at| Some((specs[at].dim, vectors_of(&whole.column(at))?)));
+        let Some((dim, (vectors, inv_norms))) = vectors else { return Ok(()) };
         let progress = AtomicU64::new(0);
         let (metric, params) = (spec.metric, spec.params);
         let built =
@@ -226,32 +226,19 @@ impl Work {
         false
     }
 
-    fn serve(&self, jobs: &Receiver<CollectionId>) {
+    /// Builds what these collections lack. What fails stays, and holds up no other collection.
+    fn run_all(&self, wanted: &mut Vec<CollectionId>) {
         give_way();
-        let mut wanted: Vec<CollectionId> = Vec::new();
-        while !self.stopping.load(Ordering::Acquire) {
-            let next = match wanted.is_empty() {
-                true => jobs.recv().map_err(RecvTimeoutError::from),
-                false => jobs.recv_timeout(AGAIN),
-            };
-            match next {
-                Ok(collection) => wanted.push(collection),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            wanted.extend(jobs.try_iter());
-            wanted.sort_unstable();
-            wanted.dedup();
-            // What fails is tried again, and holds up no other collection.
-            wanted.retain(|&collection| {
-                let run = std::panic::AssertUnwindSafe(|| self.run(collection));
-                let done = std::panic::catch_unwind(run).unwrap_or_else(|_| {
-                    tracing::error!(%collection, "building a graph panicked; rows are scanned");
-                    true
-                });
-                !done
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|&collection| {
+            let run = AssertUnwindSafe(|| self.run(collection));
+            let done = catch_unwind(run).unwrap_or_else(|_| {
+                tracing::error!(%collection, "building a graph panicked; rows are scanned");
+                true
             });
-        }
+            !done
+        });
     }
 }
 
@@ -274,24 +261,6 @@ fn is_indexed(whole: &Whole, schema: &CollectionSchema, spec: &GraphSpec) -> boo
         || graph_of(whole, spec.field).is_some_and(|built| built.index == spec.index)
 }
 
-/// The vectors of a field that a graph can be built of, and their dimension.
-fn vectors_of<'w>(
-    whole: &'w Whole,
-    schema: &CollectionSchema,
-    field: FieldId,
-) -> Option<(Vectors<'w>, &'w [f32], usize)> {
-    let (specs, _) = ColumnSpec::of_schema(schema).ok()?;
-    let at = specs.iter().position(|spec| spec.field == field)?;
-    let (vectors, inv_norms) = match whole.column(at) {
-        ColumnSlice::Vector { data, inv_norms } => (Vectors::Float(data), inv_norms),
-        ColumnSlice::Half { data, inv_norms } => (Vectors::Half(data), inv_norms),
-        ColumnSlice::BHalf { data, inv_norms } => (Vectors::BHalf(data), inv_norms),
-        ColumnSlice::Int8s { data, inv_norms } => (Vectors::Int8(data), inv_norms),
-        _ => return None,
-    };
-    Some((vectors, inv_norms, specs[at].dim))
-}
-
 impl Graphs {
     /// Starts the thread that builds, which uses `threads` threads for one graph; without any,
     /// nothing is built, which only simulation wants.
@@ -303,19 +272,14 @@ impl Graphs {
         archive: Arc<dyn Archive>,
         threads: usize,
     ) -> Result<Graphs, Fault> {
-        let (segments, stopping) = (Mutex::default(), AtomicBool::new(false));
+        let stopping = Arc::<AtomicBool>::default();
+        let stop = Arc::clone(&stopping);
+        let segments = Mutex::default();
         let work = Arc::new(Work { store, archive, threads, segments, stopping });
-        let (jobs, receiver) = crossbeam_channel::unbounded();
-        if threads == 0 {
-            let (jobs, thread) = (Mutex::new(None), Mutex::new(None));
-            return Ok(Graphs { work, jobs, thread, handle: None });
-        }
         let worker = Arc::clone(&work);
-        let thread = std::thread::Builder::new().name("build".to_owned());
-        let thread = thread.spawn(move || worker.serve(&receiver));
-        let thread = thread.map_err(|e| Fault::internal(format!("cannot start a thread: {e}")))?;
-        let handle = Some(thread.thread().clone());
-        Ok(Graphs { work, jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), handle })
+        let run = move |wanted: &mut Vec<CollectionId>| worker.run_all(wanted);
+        let thread = (threads > 0).then(|| Background::start("build", stop, run)).transpose()?;
+        Ok(Graphs { work, thread })
     }
 
     /// Makes a segment known; its graphs are built when [`Graphs::want`] is called.
@@ -332,9 +296,8 @@ impl Graphs {
 
     /// Builds, in the background, the graphs that the indexes of a collection ask for.
     pub(crate) fn want(&self, collection: CollectionId) {
-        if let Some(jobs) = &*self.jobs.lock() {
-            // The thread is gone when the process stops.
-            let _ = jobs.send(collection);
+        if let Some(thread) = &self.thread {
+            thread.send(collection);
         }
     }
 
@@ -356,14 +319,8 @@ impl Graphs {
 
     /// Ends the thread, in the middle of a build too.
     pub(crate) fn stop(&self) {
-        self.work.stopping.store(true, Ordering::Release);
-        self.jobs.lock().take();
-        if let Some(handle) = &self.handle {
-            handle.unpark();
-        }
-        if let Some(thread) = self.thread.lock().take() {
-            // A panic was reported where it happened.
-            let _ = thread.join();
+        if let Some(thread) = &self.thread {
+            thread.stop();
         }
     }
 }

@@ -180,6 +180,38 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Compares every read of a shard at every time of its first `ops` units with the model.
+    pub(super) fn check(
+        &self,
+        shard: (&ShardWriter, &ShardView),
+        text: bool,
+        ops: usize,
+    ) -> Result<(), TestCaseError> {
+        let (writer, view) = shard;
+        for at in 9..=10 + ops as u64 {
+            for newest_only in [false, true] {
+                for partitions in [&[][..], &[0], &[1, 2]] {
+                    prop_assert_eq!(
+                        rows(view, at, partitions, newest_only),
+                        self.rows(at, partitions, newest_only),
+                        "at {} in {:?}, newest only {}",
+                        at,
+                        partitions,
+                        newest_only
+                    );
+                    let by_key = found(shard, text, &[3, 7, 99], at, partitions, newest_only);
+                    let expected = self.rows_of(Some(&[3, 7, 99]), at, partitions, newest_only);
+                    prop_assert!(by_key.is_none_or(|rows| rows == expected));
+                }
+            }
+        }
+        let live: i64 = writer.live().map(|(_, rows)| rows).sum();
+        prop_assert_eq!(live as usize, self.rows(u64::MAX - 1, &[], false).len());
+        Ok(())
+    }
+}
+
 /// Applies an op as the unit at `position`; the changes it reports.
 pub(super) fn apply(
     shard: &mut ShardWriter,
@@ -304,23 +336,7 @@ proptest! {
         for &(op, position, eff, token) in &log[replay_from.index(log.len())..] {
             prop_assert_eq!(apply(&mut shard, text, op, (position, eff), token), Ok(0));
         }
-        for at in 9..=10 + ops.len() as u64 {
-            for newest_only in [false, true] {
-                for partitions in [&[][..], &[0], &[1, 2]] {
-                    prop_assert_eq!(
-                        rows(&view, at, partitions, newest_only),
-                        model.rows(at, partitions, newest_only),
-                        "at {} in {:?}, newest only {}", at, partitions, newest_only
-                    );
-                    let by_key =
-                        found((&shard, &view), text, &[3, 7, 99], at, partitions, newest_only);
-                    let expected = model.rows_of(Some(&[3, 7, 99]), at, partitions, newest_only);
-                    prop_assert!(by_key.is_none_or(|rows| rows == expected));
-                }
-            }
-        }
-        let live: i64 = shard.live().map(|(_, rows)| rows).sum();
-        prop_assert_eq!(live as usize, model.rows(u64::MAX - 1, &[], false).len());
+        model.check((&shard, &view), text, ops.len())?;
     }
 }
 

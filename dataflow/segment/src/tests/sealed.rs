@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_catalog::model::{FieldId, PartitionId, Timestamp};
 use proptest::prelude::*;
 
-use super::model::{Model, Op, apply, found, op, without_dropped};
+use super::model::{Model, Op, apply, op, without_dropped};
 use super::support::{ALL, Columns, norms, rows, specs, writer};
 use crate::{
     Arrival, Batch, Chunk, ColumnSlice, Corrupt, End, FrozenColumn, FrozenRows, Position, RowRef,
@@ -162,23 +162,7 @@ proptest! {
             }
         }
         let view = shard.view();
-        for at in 9..=10 + ops.len() as u64 {
-            for newest_only in [false, true] {
-                for partitions in [&[][..], &[0], &[1, 2]] {
-                    prop_assert_eq!(
-                        rows(&view, at, partitions, newest_only),
-                        model.rows(at, partitions, newest_only),
-                        "at {} in {:?}, newest only {}", at, partitions, newest_only
-                    );
-                    let by_key =
-                        found((&shard, &view), text, &[3, 7, 99], at, partitions, newest_only);
-                    let expected = model.rows_of(Some(&[3, 7, 99]), at, partitions, newest_only);
-                    prop_assert!(by_key.is_none_or(|rows| rows == expected));
-                }
-            }
-        }
-        let live: i64 = shard.live().map(|(_, rows)| rows).sum();
-        prop_assert_eq!(live as usize, model.rows(u64::MAX - 1, &[], false).len());
+        model.check((&shard, &view), text, ops.len())?;
     }
 }
 
