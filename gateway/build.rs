@@ -30,8 +30,13 @@ fn main() -> Result<(), Failure> {
     retype(&mut patched, "ScalarField", "json_data", Type::Bytes)?;
     retype(&mut patched, "ScalarField", "array_data", Type::Bytes)?;
     retype(&mut patched, "VectorField", "sparse_float_vector", Type::Bytes)?;
-    // `connect` is an RPC here, so the client must not have tonic's own `connect`.
-    tonic_prost_build::configure().build_transport(false).bytes(".").compile_fds(patched)?;
+    // The server is our own (service/wire.rs). `connect` is an RPC here, so the client must not have
+    // tonic's own `connect`.
+    tonic_prost_build::configure()
+        .build_server(false)
+        .build_transport(false)
+        .bytes(".")
+        .compile_fds(patched)?;
     Ok(())
 }
 

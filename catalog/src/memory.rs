@@ -21,26 +21,21 @@ use crate::store::{At, Counter, Row, RowState, Store, Table, Txn};
 use crate::tso::WindowStore;
 use manifest::Manifest;
 
-/// The catalog in memory.
-pub type MemoryCatalog = StoredCatalog<MemoryStore>;
-
-impl MemoryCatalog {
-    /// Opens the catalog over `data`, making it if it is empty. A catalog that was open over the
-    /// same data is refused from now on, like a process that lost its place to another.
-    ///
-    /// # Errors
-    /// When `channels` differs from the number it was made with.
-    pub fn open(
-        data: &Arc<MemoryData>,
-        clock: Arc<dyn Clock>,
-        channels: u16,
-    ) -> Result<Arc<MemoryCatalog>, Fault> {
-        let store = MemoryStore::new(data);
-        let started = StoredCatalog::start(Arc::new(store), clock, channels).now_or_never();
-        // Ready at once, unless a transaction of another catalog is open at this very moment.
-        let busy = || Fault::new(Code::ServiceUnavailable, "the catalog's data are in use");
-        started.unwrap_or_else(|| Err(busy())).map(Arc::new)
-    }
+/// Opens the catalog over `data`, making it if it is empty. A catalog that was open over the
+/// same data is refused from now on, like a process that lost its place to another.
+///
+/// # Errors
+/// When `channels` differs from the number it was made with.
+pub fn open(
+    data: &Arc<MemoryData>,
+    clock: Arc<dyn Clock>,
+    channels: u16,
+) -> Result<Arc<StoredCatalog>, Fault> {
+    let store = MemoryStore::new(data);
+    let started = StoredCatalog::start(Arc::new(store), clock, channels).now_or_never();
+    // Ready at once, unless a transaction of another catalog is open at this very moment.
+    let busy = || Fault::new(Code::ServiceUnavailable, "the catalog's data are in use");
+    started.unwrap_or_else(|| Err(busy())).map(Arc::new)
 }
 
 /// What a disk would hold.

@@ -123,6 +123,8 @@ pub trait Store: WindowStore + 'static {
     async fn checkpoint_set(&self, channel: ChannelId, to: Checkpoint) -> Result<(), Fault>;
     /// Whether the back end answers.
     async fn check(&self) -> Result<(), Fault>;
+    /// Ends what runs in the background and closes all connections; later calls may fail.
+    async fn close(&self) {}
 }
 
 /// An open transaction. Dropping it undoes everything.

@@ -9,9 +9,8 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::Clock;
-use millstream_catalog::model::limits::{MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX};
 use millstream_catalog::model::{ChannelId, Collection, CollectionState, Fault, VChannel};
-use millstream_catalog::sql::SqlCatalog;
+use millstream_catalog::{StoredCatalog, sql};
 use millstream_dataflow::storage::{Archive, StartShard, Storage};
 use millstream_dataflow::{Config as FlowConfig, Dataflow};
 use millstream_log::{Log, Nats, Wal, WalOptions, Writer};
@@ -31,8 +30,7 @@ use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::files::{self, CatalogArchive};
 use crate::gateway::{Gateway, Parts};
-use crate::pb::milvus_service_server::MilvusServiceServer;
-use crate::service::{Limited, RPCS, Service};
+use crate::service::{Limited, RPCS, Service, Wire};
 use crate::tls::Tls;
 use crate::{ddl, pb, telemetry};
 
@@ -73,7 +71,7 @@ pub struct Running {
     pub admin: SocketAddr,
     /// The gateway, for tests that look inside.
     pub gateway: Arc<Gateway>,
-    catalog: Arc<SqlCatalog>,
+    catalog: Arc<StoredCatalog>,
     dataflow: Dataflow,
     health: HealthReporter,
     stopping: CancellationToken,
@@ -130,7 +128,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         .transpose()
         .map_err(|e| StartError::Other(format!("TLS: {e}")))?;
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<MilvusServiceServer<Service>>().await;
+    health.set_serving::<Wire>().await;
     let address = |l: &TcpListener| l.local_addr().map_err(|e| StartError::Other(e.to_string()));
     let (listen, admin) = (address(&listener)?, address(&admin_listener)?);
     let routes = admin::router(Admin { gateway: Arc::clone(&gateway), metrics });
@@ -163,12 +161,12 @@ pub(crate) async fn open_catalog(
     config: &Config,
     folder: &DataFolder,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<SqlCatalog>, StartError> {
+) -> Result<Arc<StoredCatalog>, StartError> {
     let url = match config.catalog.as_str() {
         "sqlite" => format!("sqlite://{}", folder.path().join("catalog.db").display()),
         url => url.to_owned(),
     };
-    SqlCatalog::open(&url, clock, config.channels).await.map_err(part("catalog"))
+    sql::open(&url, clock, config.channels).await.map_err(part("catalog"))
 }
 
 /// Opens the log that the settings name.
@@ -201,7 +199,7 @@ pub(crate) async fn open_store(config: &Config, folder: &DataFolder) -> Result<S
 /// The catalog as the archive of sealed shards, and the shards that are due to be sealed.
 async fn open_archive(
     config: &Config,
-    catalog: &Arc<SqlCatalog>,
+    catalog: &Arc<StoredCatalog>,
     store: &Store,
     garbage: &Arc<Notify>,
 ) -> Result<(Arc<dyn Archive>, UnboundedReceiver<VChannel>), StartError> {
@@ -214,7 +212,7 @@ async fn open_archive(
 }
 
 /// What exists when the workers start.
-async fn start_shards(catalog: &SqlCatalog) -> Result<Vec<StartShard>, Fault> {
+async fn start_shards(catalog: &StoredCatalog) -> Result<Vec<StartShard>, Fault> {
     let mut stored: HashMap<VChannel, _> = HashMap::new();
     for (state, segments) in catalog.manifest().await? {
         stored.insert(state.vchannel, (state, segments));
@@ -236,7 +234,7 @@ async fn start_shards(catalog: &SqlCatalog) -> Result<Vec<StartShard>, Fault> {
 /// Starts the workers and lets the log feed them.
 async fn start_dataflow(
     config: &Config,
-    catalog: &Arc<SqlCatalog>,
+    catalog: &Arc<StoredCatalog>,
     log: &Arc<dyn Log>,
     (store, archive): (&Store, Arc<dyn Archive>),
 ) -> Result<Dataflow, StartError> {
@@ -266,7 +264,7 @@ async fn start_dataflow(
 
 /// Keeps a channel's checkpoint and gives its log's space back.
 fn on_checkpoint(
-    catalog: Arc<SqlCatalog>,
+    catalog: Arc<StoredCatalog>,
     log: Arc<dyn Log>,
 ) -> Box<dyn Fn(ChannelId, Checkpoint) + Send + Sync> {
     let runtime = tokio::runtime::Handle::current();
@@ -305,14 +303,7 @@ where
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .add_service(Guarded::new(
-            gateway,
-            Limited::new(
-                MilvusServiceServer::new(service)
-                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                    .max_encoding_message_size(RESPONSE_BYTES_MAX),
-            ),
-        ))
+        .add_service(Guarded::new(gateway, Limited::new(Wire::new(service))))
         // Probes have no credentials, and learn nothing but whether there is a server.
         .add_service(health)
         .add_service(Guarded::new(gateway, reflection().build_v1().map_err(other)?))
@@ -352,7 +343,7 @@ fn serve_admin(
 impl Running {
     /// Stops in order: no new requests, the ones under way are answered, then everything closes.
     pub async fn stop(self) {
-        self.health.set_not_serving::<MilvusServiceServer<Service>>().await;
+        self.health.set_not_serving::<Wire>().await;
         self.stopping.cancel();
         for task in self.tasks {
             let abort = task.abort_handle();

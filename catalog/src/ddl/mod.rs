@@ -23,6 +23,7 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use parking_lot::RwLock;
 
 use crate::catalog::{
@@ -36,7 +37,7 @@ use crate::model::{
 };
 use crate::rules::{self, Limits};
 use crate::store::{At, Counter, Store, Table, Txn};
-use crate::tso::Tso;
+use crate::tso::{Tso, WindowStore};
 
 /// The layout of the stored rows; an unknown one is refused.
 const FORMAT: &str = "1";
@@ -62,8 +63,8 @@ impl Watchers {
 }
 
 /// The catalog over some back end.
-pub struct StoredCatalog<S: Store> {
-    pub(crate) store: Arc<S>,
+pub struct StoredCatalog {
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) watchers: Arc<Watchers>,
     tso: Arc<Tso>,
     channels: u16,
@@ -79,17 +80,17 @@ pub(crate) struct Change {
     touched: Option<Option<CollectionId>>,
 }
 
-impl<S: Store> StoredCatalog<S> {
+impl StoredCatalog {
     /// Takes the catalog over, starts its time and makes the default database.
     ///
     /// # Errors
     /// When the number of channels or the format differ from those it was made with, and those
     /// of the store.
     pub(crate) async fn start(
-        store: Arc<S>,
+        store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         channels: u16,
-    ) -> Result<StoredCatalog<S>, Fault> {
+    ) -> Result<StoredCatalog, Fault> {
         if channels == 0 {
             return Err(Fault::plain("the catalog needs at least one channel"));
         }
@@ -98,7 +99,7 @@ impl<S: Store> StoredCatalog<S> {
         settle(&mut *txn, "format", FORMAT).await?;
         settle(&mut *txn, "channels", &channels.to_string()).await?;
         txn.commit(None, Box::new(|| ())).await?;
-        let window: Arc<S> = Arc::clone(&store);
+        let window: Arc<dyn WindowStore> = Arc::<dyn Store>::clone(&store);
         let tso = Tso::start(clock, window).await?;
         let watchers = Arc::default();
         let limits = Limits::default();
@@ -109,6 +110,12 @@ impl<S: Store> StoredCatalog<S> {
         }
         catalog.access_start().await?;
         Ok(catalog)
+    }
+
+    /// Ends what runs in the background and closes all connections, so that another process can
+    /// open the catalog at once. Later calls fail.
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.store.close())
     }
 
     /// Opens a change: waits for its turn, then takes its stamp.
@@ -144,7 +151,7 @@ async fn settle(txn: &mut dyn Txn, key: &str, value: &str) -> Result<(), Fault> 
 }
 
 #[async_trait]
-impl<S: Store> Catalog for StoredCatalog<S> {
+impl Catalog for StoredCatalog {
     fn tso(&self) -> Arc<Tso> {
         Arc::clone(&self.tso)
     }

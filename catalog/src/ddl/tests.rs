@@ -334,7 +334,8 @@ async fn cut<T: Story, S: Store>(
     let start = async |fuse: i64| {
         let fused = Fused(store().await, Arc::new(AtomicI64::new(fuse)));
         let fused = Arc::new(fused);
-        let started = StoredCatalog::start(Arc::clone(&fused), Arc::new(SystemClock), 4).await;
+        let started =
+            StoredCatalog::start(Arc::<Fused<_>>::clone(&fused), Arc::new(SystemClock), 4).await;
         (started.unwrap(), Arc::clone(&fused.1))
     };
     let before = {

@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use super::IdBlocks;
 use crate::catalog::{Catalog, IdKind};
 use crate::clock::SystemClock;
-use crate::memory::{MemoryCatalog, MemoryData};
+use crate::memory::{self, MemoryData};
 
 fn open(data: &Arc<MemoryData>) -> Arc<dyn Catalog> {
-    MemoryCatalog::open(data, Arc::new(SystemClock), 4).unwrap()
+    memory::open(data, Arc::new(SystemClock), 4).unwrap()
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgListener};
@@ -42,23 +43,24 @@ const CHANGES: &str = "millstream_catalog";
 /// The advisory lock of Postgres that serializes changes: 'mill', 'ddl'.
 const DDL_LOCK: i64 = 0x6d69_6c6c_0064_646c;
 
-/// The catalog in SQLite or Postgres.
-pub type SqlCatalog = StoredCatalog<SqlStore>;
-
-impl SqlCatalog {
-    /// Opens the catalog at `sqlite://PATH` or `postgres://…`, making it if it is empty, and
-    /// becomes its owner. Needs a tokio runtime, which also runs what it does in the background.
-    ///
-    /// # Errors
-    /// When the database cannot be reached, was made by a newer version or with another number
-    /// of `channels`, or has another owner that is alive.
-    pub async fn open(
-        url: &str,
-        clock: Arc<dyn Clock>,
-        channels: u16,
-    ) -> Result<Arc<SqlCatalog>, Fault> {
+/// Opens the catalog at `sqlite://PATH` or `postgres://…`, making it if it is empty, and becomes
+/// its owner. Needs a tokio runtime, which also runs what it does in the background.
+///
+/// The future is boxed, and the catalog knows its store by its trait only, so that neither sqlx
+/// nor the rules are compiled again in the crates that use them.
+///
+/// # Errors
+/// When the database cannot be reached, was made by a newer version or with another number of
+/// `channels`, or has another owner that is alive.
+pub fn open(
+    url: &str,
+    clock: Arc<dyn Clock>,
+    channels: u16,
+) -> BoxFuture<'_, Result<Arc<StoredCatalog>, Fault>> {
+    Box::pin(async move {
         let (store, listener) = SqlStore::connect(url).await?;
-        let catalog = Arc::new(StoredCatalog::start(Arc::clone(&store), clock, channels).await?);
+        let shared: Arc<dyn Store> = Arc::<SqlStore>::clone(&store);
+        let catalog = Arc::new(StoredCatalog::start(shared, clock, channels).await?);
         let mut tasks = vec![extend_in_background(&catalog.tso())];
         if let Some(listener) = listener {
             let watchers = Arc::clone(&catalog.watchers);
@@ -67,14 +69,7 @@ impl SqlCatalog {
         }
         *store.tasks.lock() = tasks;
         Ok(catalog)
-    }
-
-    /// Ends what runs in the background and closes all connections, so that another process can
-    /// open the catalog at once. Later calls fail.
-    pub async fn close(&self) {
-        self.store.end_tasks();
-        self.store.link.close().await;
-    }
+    })
 }
 
 /// Extends the TSO's window when half of it is used.
@@ -283,5 +278,10 @@ impl Store for SqlStore {
             Some(row) if row.0 == self.epoch() => Ok(()),
             _ => Err(fenced()),
         }
+    }
+
+    async fn close(&self) {
+        self.end_tasks();
+        self.link.close().await;
     }
 }

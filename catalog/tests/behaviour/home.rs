@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use millstream_catalog::catalog::Catalog;
 use millstream_catalog::clock::Clock;
-use millstream_catalog::memory::{MemoryCatalog, MemoryData};
+use millstream_catalog::memory::{self, MemoryData};
 use millstream_catalog::model::{Code, Fault};
-use millstream_catalog::sql::SqlCatalog;
+use millstream_catalog::{StoredCatalog, sql};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Channels of every catalog under test.
@@ -46,7 +46,7 @@ pub(crate) struct Home {
 /// An open catalog.
 pub(crate) struct Opened {
     pub(crate) catalog: Arc<dyn Catalog>,
-    sql: Option<Arc<SqlCatalog>>,
+    sql: Option<Arc<StoredCatalog>>,
 }
 
 impl Opened {
@@ -120,12 +120,12 @@ impl Home {
         let clock: Arc<Hand> = Arc::clone(&self.clock);
         match (&self.place, self.url()) {
             (Place::Memory(data), _) => {
-                let catalog = MemoryCatalog::open(data, clock, channels)?;
+                let catalog = memory::open(data, clock, channels)?;
                 Ok(Opened { catalog, sql: None })
             }
             (_, url) => {
-                let sql = SqlCatalog::open(&url.unwrap(), clock, channels).await?;
-                Ok(Opened { catalog: Arc::<SqlCatalog>::clone(&sql), sql: Some(sql) })
+                let sql = sql::open(&url.unwrap(), clock, channels).await?;
+                Ok(Opened { catalog: Arc::<StoredCatalog>::clone(&sql), sql: Some(sql) })
             }
         }
     }

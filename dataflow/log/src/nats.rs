@@ -28,6 +28,7 @@ use std::time::Duration;
 use async_nats::jetstream::{Context, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use millstream_catalog::model::{ChannelId, Code, Fault, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -105,12 +106,17 @@ pub struct Nats {
 
 impl Nats {
     /// Connects, creates the streams that are missing and checks those that are not. Must be
-    /// called in a tokio runtime, which then does the work.
+    /// called in a tokio runtime, which then does the work. The future is boxed so that the client
+    /// is compiled here, and not again where this is awaited.
     ///
     /// # Errors
     /// When the server is not there or too old, and when a stream is set up so that it could lose
     /// data; the text names the stream and the setting.
-    pub async fn connect(url: &str, channels: u16) -> Result<Arc<Nats>, Fault> {
+    pub fn connect(url: &str, channels: u16) -> BoxFuture<'_, Result<Arc<Nats>, Fault>> {
+        Box::pin(Nats::connected(url, channels))
+    }
+
+    async fn connected(url: &str, channels: u16) -> Result<Arc<Nats>, Fault> {
         let url: NatsUrl = url.parse()?;
         let writing = Link::connect(&url).await?;
         check_version(&writing.client)?;

@@ -15,7 +15,7 @@ use futures::executor::block_on;
 use manifest::Manifest;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::SystemClock;
-use millstream_catalog::memory::{MemoryCatalog, MemoryData};
+use millstream_catalog::memory::{self, MemoryData};
 use millstream_catalog::model::{ChannelId, PartitionId, RequestId, Timestamp, VChannel};
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
@@ -54,7 +54,7 @@ struct World {
 
 /// Starts a process over what is kept.
 fn start(kept: &Kept, workers: usize) -> (Dataflow, Arc<Writer>, Arc<Tso>) {
-    let catalog = MemoryCatalog::open(&kept.data, Arc::new(SystemClock), CHANNELS).unwrap();
+    let catalog = memory::open(&kept.data, Arc::new(SystemClock), CHANNELS).unwrap();
     let log = MemoryLog::open(Arc::clone(&kept.log), true, Mode::Auto);
     let shards = (0..SHARDS).map(|shard| {
         let vchannel = VChannel { collection: COLLECTION, shard };

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use millstream_catalog::catalog::Catalog;
 use millstream_catalog::clock::Clock;
-use millstream_catalog::memory::{MemoryCatalog, MemoryData};
+use millstream_catalog::memory::{self, MemoryData};
 use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp};
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::api::Guarantee;
@@ -180,7 +180,7 @@ impl World {
     /// Starts a process over what survived.
     fn start(&mut self) {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let catalog = MemoryCatalog::open(&self.catalog, clock, CHANNELS).expect("memory opens");
+        let catalog = memory::open(&self.catalog, clock, CHANNELS).expect("memory opens");
         let tso = catalog.tso();
         let random = &mut self.random;
         let checkpoints = self.files.checkpoints(|kept| match random.random_bool(0.5) {

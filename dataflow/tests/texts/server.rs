@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::SystemClock;
-use millstream_catalog::memory::MemoryCatalog;
+use millstream_catalog::memory;
 use millstream_catalog::model::{
     ChannelId, CollectionId, CollectionSchema, DataType, FieldId, FieldSchema, FunctionKind,
     FunctionSchema, Metric, PartitionId, RequestId, Timestamp,
@@ -93,7 +93,7 @@ impl Server {
     pub(crate) fn start(workers: usize) -> Server {
         let channels = CHANNELS.len() as u16;
         let (store, data) = (MemoryStore::new(channels), Arc::default());
-        let catalog = MemoryCatalog::open(&data, Arc::new(SystemClock), channels).unwrap();
+        let catalog = memory::open(&data, Arc::new(SystemClock), channels).unwrap();
         let log = MemoryLog::open(Arc::clone(&store), true, Mode::Auto);
         let parts = Dataflow::start(Config {
             workers,

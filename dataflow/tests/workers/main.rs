@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::SystemClock;
-use millstream_catalog::memory::{MemoryCatalog, MemoryData};
+use millstream_catalog::memory::{self, MemoryData};
 use millstream_catalog::model::{ChannelId, Code, CollectionId, Metric, RequestId, Timestamp};
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::api::{
@@ -39,7 +39,7 @@ struct Server {
 
 impl Server {
     fn start(store: &Arc<MemoryStore>, data: &Arc<MemoryData>, workers: usize) -> Server {
-        let catalog = MemoryCatalog::open(data, Arc::new(SystemClock), CHANNELS).unwrap();
+        let catalog = memory::open(data, Arc::new(SystemClock), CHANNELS).unwrap();
         let log = MemoryLog::open(Arc::clone(store), true, Mode::Auto);
         let parts = Dataflow::start(Config {
             workers,

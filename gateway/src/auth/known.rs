@@ -79,14 +79,15 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use millstream_catalog::StoredCatalog;
     use millstream_catalog::clock::SystemClock;
-    use millstream_catalog::memory::{MemoryCatalog, MemoryData};
+    use millstream_catalog::memory::{self, MemoryData};
     use millstream_catalog::rbac::{AccessChange, AccessControl};
 
     use super::*;
 
-    fn open(data: &Arc<MemoryData>) -> Arc<MemoryCatalog> {
-        MemoryCatalog::open(data, Arc::new(SystemClock), 4).unwrap()
+    fn open(data: &Arc<MemoryData>) -> Arc<StoredCatalog> {
+        memory::open(data, Arc::new(SystemClock), 4).unwrap()
     }
 
     fn role(name: &str) -> AccessChange {

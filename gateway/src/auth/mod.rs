@@ -68,6 +68,22 @@ impl Viewer {
     }
 }
 
+/// What somebody asks for, whatever the message.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    rule: Rule,
+    objects: Objects<'a>,
+    database: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// What a message asks for.
+    pub fn of<T: Target>(message: &'a T, context: &'a Context) -> Asked<'a> {
+        let database = context.database(message.database());
+        Asked { rule: T::RULE, objects: message.objects(), database }
+    }
+}
+
 /// The door of a gateway.
 pub struct Door {
     on: bool,
@@ -197,20 +213,19 @@ impl Door {
     ///
     /// # Errors
     /// PERMISSION_DENIED, in Milvus's words; UNAUTHENTICATED for a caller that no layer has seen.
-    pub async fn admit<T: Target>(
+    pub async fn admit(
         &self,
         gateway: &Gateway,
         context: &Context,
-        message: &T,
+        asked: Asked<'_>,
     ) -> Result<(), Status> {
         if !self.on {
             return Ok(());
         }
         let caller = context.caller().ok_or_else(|| Status::unauthenticated(header::MISSING))?;
-        let Rule::Needs(object_type, privilege) = T::RULE else { return Ok(()) };
+        let Asked { rule, objects, database } = asked;
+        let Rule::Needs(object_type, privilege) = rule else { return Ok(()) };
         let access = self.access().await.map_err(|fault| unavailable(&fault))?;
-        let database = context.database(message.database());
-        let objects = message.objects();
         if let Objects::Role(role) = objects
             && access.has_role(&caller.0, role)
         {

@@ -2,20 +2,20 @@
 
 use millstream_catalog::catalog::{Created, NewCollection};
 use millstream_catalog::clock::SystemClock;
-use millstream_catalog::memory::MemoryCatalog;
 use millstream_catalog::model::{
     Code, CollectionSchema, ConsistencyLevel, DataType, FieldId, FieldSchema, RequestId,
 };
+use millstream_catalog::{StoredCatalog, memory};
 
 use super::*;
 
-fn open() -> (Arc<MemoryCatalog>, MetaCache) {
-    let catalog = MemoryCatalog::open(&Arc::default(), Arc::new(SystemClock), 4).unwrap();
-    let shared: Arc<dyn Catalog> = Arc::<MemoryCatalog>::clone(&catalog);
+fn open() -> (Arc<StoredCatalog>, MetaCache) {
+    let catalog = memory::open(&Arc::default(), Arc::new(SystemClock), 4).unwrap();
+    let shared: Arc<dyn Catalog> = Arc::<StoredCatalog>::clone(&catalog);
     (catalog, MetaCache::new(shared))
 }
 
-async fn create(catalog: &MemoryCatalog, name: &str, request: u128) -> CollectionId {
+async fn create(catalog: &StoredCatalog, name: &str, request: u128) -> CollectionId {
     let key = FieldSchema::new(FieldId(100), "id", DataType::Int64);
     let schema = CollectionSchema {
         name: name.to_owned(),

@@ -28,13 +28,16 @@ mod size;
 mod system;
 mod update;
 mod user;
+mod wire;
 
 pub use size::Limited;
 pub use system::VERSION;
 pub(crate) use system::problems;
+pub use wire::Wire;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,14 +45,15 @@ use futures::FutureExt;
 use millstream_catalog::model::limits::{DEFAULT_DATABASE, RESPONSE_BYTES_MAX};
 use millstream_catalog::model::{Code, Fault};
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request, Response};
+use tonic::{Extensions, Response};
 
-use crate::auth::Caller;
+use crate::auth::{Asked, Caller};
 use crate::convert::status::Reply;
 use crate::deadlines::Elapsed;
 use crate::gateway::{Gateway, TIMEOUT};
 use crate::pb;
 use crate::queue::Queue;
+use wire::Answer;
 
 /// How much longer a request may take than each of its parts.
 const GRACE: Duration = Duration::from_millis(100);
@@ -132,21 +136,57 @@ impl Service {
         Service { gateway }
     }
 
+    /// Asks the door, and counts whom it refuses.
+    async fn admit(
+        &self,
+        rpc: &'static str,
+        context: &Context,
+        asked: Asked<'_>,
+    ) -> Result<(), tonic::Status> {
+        let gateway = &self.gateway;
+        let admitted = gateway.door.admit(gateway, context, asked).await;
+        if admitted.is_err() {
+            gateway.telemetry.answered(rpc, false, Duration::ZERO);
+        }
+        admitted
+    }
+
     /// Runs one request to its answer, whatever happens.
     async fn serve<R: Reply>(
         &self,
         rpc: &'static str,
         queue: Option<&Queue>,
         context: &Context,
-        call: impl Future<Output = Result<R, Fault>>,
+        call: impl Future<Output = Result<R, Fault>> + Send,
     ) -> R {
+        let mut answer = None;
+        let outcome = {
+            // This is compiled for every RPC, what `run` does only once.
+            let filled = pin!(async {
+                answer = Some(size::fitting(rpc, call.await?, RESPONSE_BYTES_MAX)?);
+                Ok(())
+            });
+            self.run(rpc, queue, context, filled).await
+        };
+        let outcome = outcome.and_then(|()| answer.ok_or_else(|| Fault::internal("no answer")));
+        outcome.unwrap_or_else(|fault| R::failed_in(rpc, fault))
+    }
+
+    /// Runs a call in its queue, until its deadline, with a net for panics, and counts it.
+    async fn run(
+        &self,
+        rpc: &'static str,
+        queue: Option<&Queue>,
+        context: &Context,
+        call: Pin<&mut (dyn Future<Output = Result<(), Fault>> + Send)>,
+    ) -> Result<(), Fault> {
         let begun = Instant::now();
         let guarded = AssertUnwindSafe(async {
             let _place = match queue {
                 Some(queue) => Some(queue.enter().await?),
                 None => None,
             };
-            size::fitting(rpc, call.await?, RESPONSE_BYTES_MAX)
+            call.await
         });
         // A little more than its parts have, whose errors say more.
         let limit = context.timeout + GRACE;
@@ -165,11 +205,11 @@ impl Service {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(rpc, took_ms, database = context.database, "slow request");
         }
-        outcome.unwrap_or_else(|fault| {
+        if let Err(fault) = &outcome {
             let code = fault.code as i32;
             tracing::debug!(rpc, code, reason = %fault.message, "request failed");
-            R::failed_in(rpc, fault)
-        })
+        }
+        outcome
     }
 }
 
@@ -192,160 +232,161 @@ macro_rules! queue {
     };
 }
 
-/// The table of RPCs: name, function of the generated trait, message, answer, queue, handler.
+/// The table of RPCs: name, message, answer, queue, handler.
 macro_rules! rpcs {
-    ($(
-        $rpc:literal $name:ident($request:ident) -> $reply:ident, $queue:ident, $handler:path;
-    )*) => {
+    ($($rpc:literal ($request:ident) -> $reply:ident, $queue:ident, $handler:path;)*) => {
         /// The RPCs that are served.
         pub const RPCS: &[&str] = &[$($rpc),*];
 
-        #[tonic::async_trait]
-        impl pb::milvus_service_server::MilvusService for Service {
-            $(
-                async fn $name(
-                    &self,
-                    request: Request<pb::$request>,
-                ) -> Result<Response<pb::$reply>, tonic::Status> {
-                    let (metadata, extensions, message) = request.into_parts();
+        /// The messages and answers of [`RPCS`], by their names in Rust.
+        #[cfg(test)]
+        const TYPES: &[(&str, &str)] = &[$((stringify!($request), stringify!($reply))),*];
+
+        /// What serves an RPC.
+        fn routes(rpc: &str) -> Option<wire::Call> {
+            Some(match rpc {
+                $($rpc => |service, request| Box::pin(async move {
+                    let (metadata, extensions, bytes) = request.into_parts();
                     let context = Context::of(&metadata, &extensions);
-                    let gateway = &self.gateway;
-                    let admitted = gateway.door.admit(gateway, &context, &message).await;
-                    if let Err(refused) = admitted {
-                        gateway.telemetry.answered($rpc, false, Duration::ZERO);
-                        return Err(refused);
-                    }
+                    let gateway = &service.gateway;
+                    let message: pb::$request = wire::message($rpc, bytes)?;
+                    service.admit($rpc, &context, Asked::of(&message, &context)).await?;
                     let call = $handler(gateway, &context, message);
                     let queue = queue!(gateway, $queue);
-                    Ok(Response::new(self.serve($rpc, queue, &context, call).await))
-                }
-            )*
+                    let answer: pb::$reply = service.serve($rpc, queue, &context, call).await;
+                    let answer: Box<dyn Answer> = Box::new(answer);
+                    Ok(Response::new(answer))
+                }),)*
+                _ => return None,
+            })
         }
     };
 }
 
 rpcs! {
-    "Connect" connect(ConnectRequest) -> ConnectResponse, none, system::connect;
-    "GetVersion" get_version(GetVersionRequest) -> GetVersionResponse, none, system::version;
-    "CheckHealth" check_health(CheckHealthRequest) -> CheckHealthResponse, none, system::health;
-    "GetComponentStates" get_component_states(GetComponentStatesRequest)
+    "Connect" (ConnectRequest) -> ConnectResponse, none, system::connect;
+    "GetVersion" (GetVersionRequest) -> GetVersionResponse, none, system::version;
+    "CheckHealth" (CheckHealthRequest) -> CheckHealthResponse, none, system::health;
+    "GetComponentStates" (GetComponentStatesRequest)
         -> ComponentStates, none, system::components;
-    "AllocTimestamp" alloc_timestamp(AllocTimestampRequest)
+    "AllocTimestamp" (AllocTimestampRequest)
         -> AllocTimestampResponse, none, system::alloc_timestamp;
-    "ListResourceGroups" list_resource_groups(ListResourceGroupsRequest)
+    "ListResourceGroups" (ListResourceGroupsRequest)
         -> ListResourceGroupsResponse, none, system::resource_groups;
 
-    "CreateDatabase" create_database(CreateDatabaseRequest) -> Status, ddl, database::create;
-    "DropDatabase" drop_database(DropDatabaseRequest) -> Status, ddl, database::drop_database;
-    "AlterDatabase" alter_database(AlterDatabaseRequest) -> Status, ddl, database::alter;
-    "ListDatabases" list_databases(ListDatabasesRequest)
+    "CreateDatabase" (CreateDatabaseRequest) -> Status, ddl, database::create;
+    "DropDatabase" (DropDatabaseRequest) -> Status, ddl, database::drop_database;
+    "AlterDatabase" (AlterDatabaseRequest) -> Status, ddl, database::alter;
+    "ListDatabases" (ListDatabasesRequest)
         -> ListDatabasesResponse, none, database::list;
-    "DescribeDatabase" describe_database(DescribeDatabaseRequest)
+    "DescribeDatabase" (DescribeDatabaseRequest)
         -> DescribeDatabaseResponse, none, database::describe;
 
-    "CreateCollection" create_collection(CreateCollectionRequest)
+    "CreateCollection" (CreateCollectionRequest)
         -> Status, ddl, collection::create;
-    "DropCollection" drop_collection(DropCollectionRequest)
+    "DropCollection" (DropCollectionRequest)
         -> Status, ddl, collection::drop_collection;
-    "HasCollection" has_collection(HasCollectionRequest) -> BoolResponse, none, collection::has;
-    "DescribeCollection" describe_collection(DescribeCollectionRequest)
+    "HasCollection" (HasCollectionRequest) -> BoolResponse, none, collection::has;
+    "DescribeCollection" (DescribeCollectionRequest)
         -> DescribeCollectionResponse, none, collection::describe;
-    "ShowCollections" show_collections(ShowCollectionsRequest)
+    "ShowCollections" (ShowCollectionsRequest)
         -> ShowCollectionsResponse, none, collection::show;
-    "GetCollectionStatistics" get_collection_statistics(GetCollectionStatisticsRequest)
+    "GetCollectionStatistics" (GetCollectionStatisticsRequest)
         -> GetCollectionStatisticsResponse, dql, collection::statistics;
 
-    "RenameCollection" rename_collection(RenameCollectionRequest)
+    "RenameCollection" (RenameCollectionRequest)
         -> Status, ddl, collection::rename;
-    "AlterCollection" alter_collection(AlterCollectionRequest) -> Status, ddl, alter::collection;
-    "AlterCollectionField" alter_collection_field(AlterCollectionFieldRequest)
+    "AlterCollection" (AlterCollectionRequest) -> Status, ddl, alter::collection;
+    "AlterCollectionField" (AlterCollectionFieldRequest)
         -> Status, ddl, alter::field;
 
-    "CreateAlias" create_alias(CreateAliasRequest) -> Status, ddl, alias::create;
-    "DropAlias" drop_alias(DropAliasRequest) -> Status, ddl, alias::drop_alias;
-    "AlterAlias" alter_alias(AlterAliasRequest) -> Status, ddl, alias::alter;
-    "DescribeAlias" describe_alias(DescribeAliasRequest)
+    "CreateAlias" (CreateAliasRequest) -> Status, ddl, alias::create;
+    "DropAlias" (DropAliasRequest) -> Status, ddl, alias::drop_alias;
+    "AlterAlias" (AlterAliasRequest) -> Status, ddl, alias::alter;
+    "DescribeAlias" (DescribeAliasRequest)
         -> DescribeAliasResponse, none, alias::describe;
-    "ListAliases" list_aliases(ListAliasesRequest) -> ListAliasesResponse, none, alias::list;
+    "ListAliases" (ListAliasesRequest) -> ListAliasesResponse, none, alias::list;
 
-    "CreatePartition" create_partition(CreatePartitionRequest) -> Status, ddl, partition::create;
-    "DropPartition" drop_partition(DropPartitionRequest) -> Status, ddl, partition::drop_partition;
-    "HasPartition" has_partition(HasPartitionRequest) -> BoolResponse, none, partition::has;
-    "ShowPartitions" show_partitions(ShowPartitionsRequest)
+    "CreatePartition" (CreatePartitionRequest) -> Status, ddl, partition::create;
+    "DropPartition" (DropPartitionRequest) -> Status, ddl, partition::drop_partition;
+    "HasPartition" (HasPartitionRequest) -> BoolResponse, none, partition::has;
+    "ShowPartitions" (ShowPartitionsRequest)
         -> ShowPartitionsResponse, none, partition::show;
-    "GetPartitionStatistics" get_partition_statistics(GetPartitionStatisticsRequest)
+    "GetPartitionStatistics" (GetPartitionStatisticsRequest)
         -> GetPartitionStatisticsResponse, dql, partition::statistics;
 
-    "LoadCollection" load_collection(LoadCollectionRequest) -> Status, ddl, load::load_collection;
-    "ReleaseCollection" release_collection(ReleaseCollectionRequest)
+    "LoadCollection" (LoadCollectionRequest) -> Status, ddl, load::load_collection;
+    "ReleaseCollection" (ReleaseCollectionRequest)
         -> Status, ddl, load::release_collection;
-    "LoadPartitions" load_partitions(LoadPartitionsRequest) -> Status, ddl, load::load_partitions;
-    "ReleasePartitions" release_partitions(ReleasePartitionsRequest)
+    "LoadPartitions" (LoadPartitionsRequest) -> Status, ddl, load::load_partitions;
+    "ReleasePartitions" (ReleasePartitionsRequest)
         -> Status, ddl, load::release_partitions;
-    "GetLoadingProgress" get_loading_progress(GetLoadingProgressRequest)
+    "GetLoadingProgress" (GetLoadingProgressRequest)
         -> GetLoadingProgressResponse, none, load::progress;
-    "GetLoadState" get_load_state(GetLoadStateRequest) -> GetLoadStateResponse, none, load::state;
+    "GetLoadState" (GetLoadStateRequest) -> GetLoadStateResponse, none, load::state;
 
-    "CreateIndex" create_index(CreateIndexRequest) -> Status, ddl, index::create;
-    "AlterIndex" alter_index(AlterIndexRequest) -> Status, ddl, alter::index;
-    "DropIndex" drop_index(DropIndexRequest) -> Status, ddl, index::drop_index;
-    "DescribeIndex" describe_index(DescribeIndexRequest)
+    "CreateIndex" (CreateIndexRequest) -> Status, ddl, index::create;
+    "AlterIndex" (AlterIndexRequest) -> Status, ddl, alter::index;
+    "DropIndex" (DropIndexRequest) -> Status, ddl, index::drop_index;
+    "DescribeIndex" (DescribeIndexRequest)
         -> DescribeIndexResponse, none, index::describe;
-    "GetIndexStatistics" get_index_statistics(GetIndexStatisticsRequest)
+    "GetIndexStatistics" (GetIndexStatisticsRequest)
         -> GetIndexStatisticsResponse, none, index::statistics;
-    "GetIndexState" get_index_state(GetIndexStateRequest)
+    "GetIndexState" (GetIndexStateRequest)
         -> GetIndexStateResponse, none, index::state;
-    "GetIndexBuildProgress" get_index_build_progress(GetIndexBuildProgressRequest)
+    "GetIndexBuildProgress" (GetIndexBuildProgressRequest)
         -> GetIndexBuildProgressResponse, none, index::progress;
 
-    "Insert" insert(InsertRequest) -> MutationResult, dml, data::insert;
-    "Upsert" upsert(UpsertRequest) -> MutationResult, dml, data::upsert;
-    "Delete" delete(DeleteRequest) -> MutationResult, dml, data::delete;
-    "Flush" flush(FlushRequest) -> FlushResponse, none, flush::flush;
-    "GetFlushState" get_flush_state(GetFlushStateRequest)
+    "Insert" (InsertRequest) -> MutationResult, dml, data::insert;
+    "Upsert" (UpsertRequest) -> MutationResult, dml, data::upsert;
+    "Delete" (DeleteRequest) -> MutationResult, dml, data::delete;
+    "Flush" (FlushRequest) -> FlushResponse, none, flush::flush;
+    "GetFlushState" (GetFlushStateRequest)
         -> GetFlushStateResponse, none, flush::flush_state;
-    "FlushAll" flush_all(FlushAllRequest) -> FlushAllResponse, none, flush::flush_all;
-    "GetFlushAllState" get_flush_all_state(GetFlushAllStateRequest)
+    "FlushAll" (FlushAllRequest) -> FlushAllResponse, none, flush::flush_all;
+    "GetFlushAllState" (GetFlushAllStateRequest)
         -> GetFlushAllStateResponse, none, flush::flush_all_state;
 
-    "Search" search(SearchRequest) -> SearchResults, dql, search::search;
-    "HybridSearch" hybrid_search(HybridSearchRequest) -> SearchResults, dql, hybrid::search;
-    "RunAnalyzer" run_analyzer(RunAnalyzerRequest)
+    "Search" (SearchRequest) -> SearchResults, dql, search::search;
+    "HybridSearch" (HybridSearchRequest) -> SearchResults, dql, hybrid::search;
+    "RunAnalyzer" (RunAnalyzerRequest)
         -> RunAnalyzerResponse, dql, analyzer::run;
-    "Query" query(QueryRequest) -> QueryResults, dql, query::query;
+    "Query" (QueryRequest) -> QueryResults, dql, query::query;
 
-    "CreateCredential" create_credential(CreateCredentialRequest) -> Status, none, user::create;
-    "UpdateCredential" update_credential(UpdateCredentialRequest) -> Status, none, user::update;
-    "DeleteCredential" delete_credential(DeleteCredentialRequest) -> Status, none, user::delete;
-    "ListCredUsers" list_cred_users(ListCredUsersRequest)
+    "CreateCredential" (CreateCredentialRequest) -> Status, none, user::create;
+    "UpdateCredential" (UpdateCredentialRequest) -> Status, none, user::update;
+    "DeleteCredential" (DeleteCredentialRequest) -> Status, none, user::delete;
+    "ListCredUsers" (ListCredUsersRequest)
         -> ListCredUsersResponse, none, user::names;
-    "SelectUser" select_user(SelectUserRequest) -> SelectUserResponse, none, user::select;
-    "CreateRole" create_role(CreateRoleRequest) -> Status, none, user::create_role;
-    "AlterRole" alter_role(AlterRoleRequest) -> Status, none, user::alter_role;
-    "DropRole" drop_role(DropRoleRequest) -> Status, none, user::drop_role;
-    "OperateUserRole" operate_user_role(OperateUserRoleRequest)
+    "SelectUser" (SelectUserRequest) -> SelectUserResponse, none, user::select;
+    "CreateRole" (CreateRoleRequest) -> Status, none, user::create_role;
+    "AlterRole" (AlterRoleRequest) -> Status, none, user::alter_role;
+    "DropRole" (DropRoleRequest) -> Status, none, user::drop_role;
+    "OperateUserRole" (OperateUserRoleRequest)
         -> Status, none, user::operate_role;
-    "SelectRole" select_role(SelectRoleRequest) -> SelectRoleResponse, none, user::select_role;
-    "OperatePrivilege" operate_privilege(OperatePrivilegeRequest)
+    "SelectRole" (SelectRoleRequest) -> SelectRoleResponse, none, user::select_role;
+    "OperatePrivilege" (OperatePrivilegeRequest)
         -> Status, none, grant::operate;
-    "OperatePrivilegeV2" operate_privilege_v2(OperatePrivilegeV2Request)
+    "OperatePrivilegeV2" (OperatePrivilegeV2Request)
         -> Status, none, grant::operate_v2;
-    "SelectGrant" select_grant(SelectGrantRequest) -> SelectGrantResponse, none, grant::select;
-    "CreatePrivilegeGroup" create_privilege_group(CreatePrivilegeGroupRequest)
+    "SelectGrant" (SelectGrantRequest) -> SelectGrantResponse, none, grant::select;
+    "CreatePrivilegeGroup" (CreatePrivilegeGroupRequest)
         -> Status, none, grant::create_group;
-    "DropPrivilegeGroup" drop_privilege_group(DropPrivilegeGroupRequest)
+    "DropPrivilegeGroup" (DropPrivilegeGroupRequest)
         -> Status, none, grant::drop_group;
-    "ListPrivilegeGroups" list_privilege_groups(ListPrivilegeGroupsRequest)
+    "ListPrivilegeGroups" (ListPrivilegeGroupsRequest)
         -> ListPrivilegeGroupsResponse, none, grant::groups;
-    "OperatePrivilegeGroup" operate_privilege_group(OperatePrivilegeGroupRequest)
+    "OperatePrivilegeGroup" (OperatePrivilegeGroupRequest)
         -> Status, none, grant::alter_group;
-    "BackupRBAC" backup_rbac(BackupRbacMetaRequest)
+    "BackupRBAC" (BackupRbacMetaRequest)
         -> BackupRbacMetaResponse, none, grant::backup;
-    "RestoreRBAC" restore_rbac(RestoreRbacMetaRequest) -> Status, none, grant::restore;
+    "RestoreRBAC" (RestoreRbacMetaRequest) -> Status, none, grant::restore;
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
 
     #[test]
@@ -356,6 +397,25 @@ mod tests {
         for bad in ["", "S", "5", "5x", "999999999S", "é"] {
             assert_eq!(parse_timeout(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_table_has_the_messages_of_the_service_description() {
+        let set = prost_types::FileDescriptorSet::decode(pb::DESCRIPTORS).unwrap();
+        let of = |name: &str| name.rsplit('.').next().unwrap().to_ascii_lowercase();
+        let described: std::collections::HashMap<String, (String, String)> = set
+            .file
+            .iter()
+            .flat_map(|file| &file.service)
+            .flat_map(|service| &service.method)
+            .map(|m| (m.name().to_owned(), (of(m.input_type()), of(m.output_type()))))
+            .collect();
+        for (rpc, (request, reply)) in RPCS.iter().zip(TYPES) {
+            let in_table = (request.to_ascii_lowercase(), reply.to_ascii_lowercase());
+            assert_eq!(described.get(*rpc), Some(&in_table), "{rpc}");
+            assert!(routes(rpc).is_some(), "{rpc}");
+        }
+        assert!(routes("Connected").is_none());
     }
 
     #[test]

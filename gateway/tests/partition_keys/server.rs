@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::SystemClock;
-use millstream_catalog::memory::MemoryCatalog;
+use millstream_catalog::memory;
 use millstream_catalog::model::{
     ChannelId, Collection, CollectionId, CollectionSchema, CollectionState, ConsistencyLevel,
     DataType, DatabaseId, FieldId, FieldSchema, LoadState, Metric, Partition, PartitionId,
@@ -108,7 +108,7 @@ fn column(field: FieldId, data_type: DataType, values: BatchValues) -> BatchColu
 impl Server {
     pub(crate) fn start(text: bool) -> Server {
         let (store, data) = (MemoryStore::new(CHANNELS), Arc::default());
-        let catalog = MemoryCatalog::open(&data, Arc::new(SystemClock), CHANNELS).unwrap();
+        let catalog = memory::open(&data, Arc::new(SystemClock), CHANNELS).unwrap();
         let log = MemoryLog::open(Arc::clone(&store), true, Mode::Auto);
         let collection = collection(text);
         let parts = Dataflow::start(Config {

@@ -19,7 +19,7 @@ use crate::model::{Fault, Timestamp};
 use crate::rbac::password::PasswordHash;
 use crate::rbac::privilege::{ANY, ObjectType};
 use crate::rbac::{ADMIN, Access, AccessChange, AccessControl, Grant, PUBLIC, ROOT, User};
-use crate::store::{Counter, RowState, Store, Table, Txn};
+use crate::store::{Counter, RowState, Table, Txn};
 
 /// What a user's row holds as JSON.
 #[derive(Serialize, Deserialize)]
@@ -53,7 +53,7 @@ const OF_PUBLIC: [(ObjectType, &str); 3] = [
 ];
 
 #[async_trait]
-impl<S: Store> AccessControl for StoredCatalog<S> {
+impl AccessControl for StoredCatalog {
     async fn access_get(&self) -> Result<Access, Fault> {
         load(&mut *self.store.read().await?).await
     }
@@ -72,7 +72,7 @@ impl<S: Store> AccessControl for StoredCatalog<S> {
     }
 }
 
-impl<S: Store> StoredCatalog<S> {
+impl StoredCatalog {
     /// Makes what is there by default, unless it was made before.
     pub(super) async fn access_start(&self) -> Result<(), Fault> {
         if self.store.read().await?.count(Table::Roles, None).await? > 0 {

@@ -67,7 +67,7 @@ fn changes() -> Vec<AccessChange> {
 }
 
 /// Everything that can be read, without the times, which differ from run to run.
-async fn picture(catalog: &StoredCatalog<Fused<MemoryStore>>) -> String {
+async fn picture(catalog: &StoredCatalog) -> String {
     let access = catalog.access_get().await.unwrap();
     let users: Vec<_> = access
         .users()
@@ -78,7 +78,7 @@ async fn picture(catalog: &StoredCatalog<Fused<MemoryStore>>) -> String {
     format!("{} {users:?} {roles:?} {groups:?}", access.version)
 }
 
-type Opened = (StoredCatalog<Fused<MemoryStore>>, Arc<AtomicI64>);
+type Opened = (StoredCatalog, Arc<AtomicI64>);
 
 async fn open(data: &Arc<MemoryData>) -> Opened {
     let fuse = Arc::new(AtomicI64::new(i64::MAX));
