@@ -42,8 +42,15 @@ pub struct Config {
     pub catalog: String,
     /// `embedded`, for files in the data folder, or `nats://…`.
     pub log: String,
-    /// `local`, for files in the data folder, or `file://…`.
+    /// `local`, for files in the data folder, `file://…`, or `s3://BUCKET/PREFIX`, whose keys come
+    /// from the usual `AWS_…` variables.
     pub store: String,
+    /// URL of the server that has the bucket; Amazon's by default.
+    pub s3_endpoint: Option<String>,
+    /// Region of the bucket.
+    pub s3_region: Option<String>,
+    /// Bytes of local copies of a bucket's files, beyond those in use.
+    pub store_cache_bytes: u64,
     /// Timely workers; 0 means one for every two cores. More do not make one search faster.
     pub workers: usize,
     /// Threads that scan for searches; 0 means one a core.
@@ -75,6 +82,9 @@ impl Default for Config {
             catalog: "sqlite".to_owned(),
             log: "embedded".to_owned(),
             store: "local".to_owned(),
+            s3_endpoint: None,
+            s3_region: None,
+            store_cache_bytes: 16 << 30,
             workers: 0,
             scan_threads: 0,
             channels: 16,
@@ -116,10 +126,22 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// local or file://… [default: local]
+    /// local, file://… or s3://BUCKET/PREFIX [default: local]
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// Server that has the bucket [default: Amazon's of the region]
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_endpoint: Option<String>,
+    /// Region of the bucket [default: us-east-1]
+    #[arg(long, global = true, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_region: Option<String>,
+    /// Bytes of local copies of a bucket's files, beyond those in use [default: 16 GiB]
+    #[arg(long, global = true, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_cache_bytes: Option<u64>,
     /// Timely workers [default: one for every two cores]
     #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

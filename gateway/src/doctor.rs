@@ -91,6 +91,14 @@ fn check_port(findings: &mut Findings, name: &str, address: SocketAddr) -> Resul
     }
 }
 
+/// What to do when the store cannot be opened.
+fn store_mend(config: &Config) -> &'static str {
+    match config.store.starts_with("s3://") {
+        true => "check the bucket, s3_endpoint, s3_region and the AWS_... keys",
+        false => "the folder must be readable and writable",
+    }
+}
+
 async fn check_back_ends(
     config: &Config,
     folder: &DataFolder,
@@ -139,7 +147,7 @@ async fn check_back_ends(
     }
     match open_store(config, folder).await {
         Ok(_) => findings.good("store", &config.store)?,
-        Err(error) => findings.bad("store", error, "the folder must be readable and writable")?,
+        Err(error) => findings.bad("store", error, store_mend(config))?,
     }
     catalog.close().await;
     Ok(())

@@ -14,7 +14,7 @@ use millstream_catalog::{StoredCatalog, sql};
 use millstream_dataflow::storage::{Archive, StartShard, Storage};
 use millstream_dataflow::{Config as FlowConfig, Dataflow};
 use millstream_log::{Log, Nats, Wal, WalOptions, Writer};
-use millstream_store::Store;
+use millstream_store::{S3Options, Store, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -191,7 +191,19 @@ pub(crate) async fn open_store(config: &Config, folder: &DataFolder) -> Result<S
         "local" => folder.path().join("store").display().to_string(),
         url => url.to_owned(),
     };
-    let opened = tokio::task::spawn_blocking(move || Store::open(&address)).await;
+    let s3 = S3Options {
+        endpoint: config.s3_endpoint.clone(),
+        region: config.s3_region.clone(),
+        ..S3Options::default()
+    };
+    let cache_dir = Some(folder.path().join("store-cache"));
+    let options = StoreOptions { cache_dir, cache_bytes_max: config.store_cache_bytes, s3 };
+    let open = move || {
+        let store = Store::open_with(&address, &options)?;
+        store.check()?;
+        Ok(store)
+    };
+    let opened: Result<Result<_, StoreError>, _> = tokio::task::spawn_blocking(open).await;
     let opened = opened.map_err(|e| StartError::Other(format!("opening the store: {e}")))?;
     opened.map_err(|e| part("store")(Fault::internal(e.to_string())))
 }

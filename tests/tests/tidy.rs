@@ -17,13 +17,14 @@ const LINE_CHARACTERS_MAX: usize = 108;
 const TABLE: &str = "// tidy: table";
 
 /// Which crates may name a library: elsewhere it is a leak between layers.
-const LAYERS: [(&str, Where); 8] = [
+const LAYERS: [(&str, Where); 9] = [
     ("tokio", Where::Never(&["dataflow/index/", "dataflow/expr/", "dataflow/segment/"])),
     ("tokio", Where::Never(&["dataflow/src/flow/"])),
     ("timely", Where::Only(&["dataflow/src/", "dataflow/benches/", "dataflow/tests/", "tests/"])),
     ("differential_dataflow", Where::Only(&["dataflow/src/", "tests/"])),
     ("sqlx", Where::Only(&["catalog/"])),
     ("async_nats", Where::Only(&["dataflow/log/"])),
+    ("object_store", Where::Only(&["dataflow/store/"])),
     ("tonic", Where::Only(&["gateway/", "tests/", "benches/"])),
     ("axum", Where::Only(&["gateway/"])),
 ];

@@ -35,12 +35,14 @@
 //! # The store
 //! [`Store`] keeps whole files under unique names. A file is durable before it is visible, never
 //! changes, and is never overwritten; a manifest elsewhere says which files count, so one that no
-//! manifest names is garbage, whatever the crash that left it.
+//! manifest names is garbage, whatever the crash that left it. A bucket is read through copies in a
+//! local folder, of which the least recently used are deleted when they become too many.
 //!
 //! **Invariant.** No bytes, however damaged, make this crate panic, hang or allocate more than
-//! eight times their length. Nothing is deleted because it cannot be read.
+//! eight times their length. Nothing is deleted because it cannot be read, but for local copies of
+//! what a bucket has.
 //!
-//! **Absent on purpose.** What columns mean, segments and manifests; caches of what was read.
+//! **Absent on purpose.** What columns mean, segments and manifests; caches of values.
 
 mod checksum;
 mod error;
@@ -52,7 +54,7 @@ pub use checksum::{Verify, Written};
 pub use error::{Corrupt, StoreError, WriteError};
 pub use map::{ALIGNMENT, Access, aligned, map_file};
 pub use millstream_catalog::model::FileRef;
-pub use store::{Fault, FileInfo, MemoryFiles, Store};
+pub use store::{Fault, FileInfo, MemoryFiles, S3Options, Store, StoreOptions};
 pub use table::{
     Column, ColumnKind, MEANING_KEY, Piece, Table, TableColumn, VERSION, VERSION_KEY, Values,
     write_table,

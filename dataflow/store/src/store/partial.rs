@@ -66,6 +66,13 @@ impl Partial {
         Ok(())
     }
 
+    /// Gives the file its name, in place of another one of this name.
+    pub(super) fn replace(&mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.published = true;
+        Ok(())
+    }
+
     /// Fills the file by way of a buffer; what was written.
     pub(super) fn fill(
         &self,

@@ -2,6 +2,8 @@
 
 mod disk;
 mod faults;
+mod remote;
+mod s3;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,92 @@
+//! Flushed rows in a bucket: the machine's own disk holds copies only.
+
+use std::fs;
+use std::time::Duration;
+
+use millstream_tests::bucket::Bucket;
+use millstream_tests::client::query;
+use millstream_tests::history::DIM;
+use millstream_tests::rows::read_longs;
+use millstream_tests::site::{Site, Variant};
+use millstream_tests::workload::columns;
+
+fn site(variant: Variant, bucket: &Bucket) -> Site {
+    let arguments = bucket.arguments();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Site::start_with(variant, &arguments).expect("a server")
+}
+
+/// Rows of `value == id + 1`, from an id on.
+async fn insert(site: &Site, name: &str, from: i64, count: i64) {
+    let rows: Vec<(i64, i64)> = (from..from + count).map(|id| (id, id + 1)).collect();
+    site.client().insert(name, rows.len(), columns(&rows)).await.expect("rows");
+}
+
+async fn values(site: &Site, name: &str, filter: &str) -> Vec<i64> {
+    let answer = site.client().query(query(name, filter, &["value"])).await.expect("rows");
+    read_longs(&answer.fields_data, "value")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_lost_its_disk_finds_everything_in_catalog_log_and_bucket() {
+    let bucket = Bucket::start().expect("a bucket");
+    let mut site = site(Variant::Remote, &bucket);
+    site.client().prepare("kept", DIM, 2).await.expect("a collection");
+    insert(&site, "kept", 0, 3_000).await;
+    site.client().delete("kept", "id % 2 == 1").await.expect("a delete");
+    site.client().flush("kept").await.expect("a flush");
+    insert(&site, "kept", 10_000, 10).await;
+    assert!(bucket.objects().expect("a list").iter().any(|key| key.ends_with("-rows.arrow")));
+
+    site.kill();
+    fs::remove_dir_all(site.data()).expect("the disk is lost");
+    site.restart().expect("a server on an empty disk");
+    assert_eq!(site.client().count("kept", "").await.expect("a count"), 1_510);
+    assert_eq!(values(&site, "kept", "id in [7, 8, 10003]").await, [9, 10_004]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_go_from_the_bucket_with_their_collection() {
+    let bucket = Bucket::start().expect("a bucket");
+    let site = site(Variant::Embedded, &bucket);
+    site.client().prepare("gone", DIM, 1).await.expect("a collection");
+    insert(&site, "gone", 0, 100).await;
+    site.client().flush("gone").await.expect("a flush");
+    assert!(!bucket.objects().expect("a list").is_empty());
+    site.client().drop("gone").await.expect("a drop");
+    for _ in 0..200 {
+        if bucket.objects().expect("a list").is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the bucket still holds {:?}", bucket.objects());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_bucket_does_not_answer_writes_and_reads_go_on_and_flushes_wait() {
+    let bucket = Bucket::start().expect("a bucket");
+    let site = site(Variant::Embedded, &bucket);
+    site.client().prepare("calm", DIM, 1).await.expect("a collection");
+    insert(&site, "calm", 0, 500).await;
+    bucket.pause().expect("a pause");
+    let client = site.client();
+    let flush = tokio::spawn(async move { client.flush("calm").await.map(drop) });
+    insert(&site, "calm", 1_000, 500).await;
+    assert_eq!(site.client().count("calm", "").await.expect("a count"), 1_000);
+    assert_eq!(values(&site, "calm", "id in [499, 1499]").await, [500, 1_500]);
+    assert!(!flush.is_finished(), "nothing can be in files yet");
+    bucket.go_on().expect("an answering bucket");
+    flush.await.expect("no panic").expect("the flush ends");
+    assert!(bucket.objects().expect("a list").iter().any(|key| key.ends_with("-rows.arrow")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_is_not_there_is_named_at_the_start() {
+    let bucket = Bucket::start().expect("a bucket");
+    let endpoint = bucket.arguments()[3].clone();
+    let arguments = ["--store", "s3://nobody/x", "--s3-endpoint", endpoint.as_str()];
+    let refused =
+        Site::start_with(Variant::Embedded, &arguments).expect_err("no bucket").to_string();
+    assert!(refused.contains("nobody") || refused.contains("NoSuchBucket"), "{refused}");
+}
