@@ -12,6 +12,8 @@ use millstream_benches::options::Options;
 use millstream_benches::report::note;
 use millstream_benches::server::{Server, Setup};
 
+#[path = "server/graph.rs"]
+mod graph;
 #[path = "server/queries.rs"]
 mod queries;
 #[path = "server/reads.rs"]
@@ -23,13 +25,16 @@ mod writes;
 
 const USAGE: &str = "server [--server PATH] [--dir DIR] [--log embedded|nats://HOST:PORT] \
      [--catalog sqlite|postgres://...] [--only idle|bulk|single|freshness|levels|overhead|
-     queries|cold] \
-     [--scale X]
+     queries|cold|graph] \
+     [--scale X] [--vectors FILE] [--hnswlib PYTHON] [--mixed SECONDS]
   --server  the millstream program (default: beside this one, as cargo builds it)
   --dir     where the data folders are made (default: the system's temporary folder)
   --log     the log of every server started; a NATS server must be empty, so use it with --only
   --only    one section instead of all
-  --scale   multiplies the number of requests (default 1)";
+  --scale   multiplies the number of requests (default 1)
+  --vectors for graph: little-endian f32 vectors of 100 values, row-major, the last 1,000 the queries
+  --hnswlib for graph: a Python that has hnswlib and numpy, which then measures the same
+  --mixed   for graph: seconds of searches while rows arrive (default 20)";
 
 /// Values per vector in every section.
 const DIM: usize = 100;
@@ -64,12 +69,17 @@ fn main() -> ExitCode {
     let parent = options.text("--dir").map_or_else(std::env::temp_dir, PathBuf::from);
     let scale = options.number("--scale", 1.0);
     let only = options.text("--only");
+    let given = graph::Given {
+        vectors: options.text("--vectors"),
+        python: options.text("--hnswlib"),
+        mixed_seconds: options.number("--mixed", 20.0),
+    };
     options.finish();
     let bench = Bench { setup: Setup { binary, parent, extra }, scale };
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&bench, only.as_deref())),
+        Ok(runtime) => runtime.block_on(run(&bench, &given, only.as_deref())),
         Err(error) => Err(Failure::Io(error)),
     };
     if let Err(failure) = outcome {
@@ -80,7 +90,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs the sections asked for, in order.
-async fn run(bench: &Bench, only: Option<&str>) -> Result<(), Failure> {
+async fn run(bench: &Bench, given: &graph::Given, only: Option<&str>) -> Result<(), Failure> {
     let wanted = |name| only.is_none_or(|only| only == name);
     if wanted("idle") {
         rest::idle(bench).await?;
@@ -105,6 +115,9 @@ async fn run(bench: &Bench, only: Option<&str>) -> Result<(), Failure> {
     }
     if wanted("cold") {
         rest::cold_start(bench).await?;
+    }
+    if wanted("graph") {
+        graph::graph(bench, given).await?;
     }
     Ok(())
 }

@@ -79,6 +79,20 @@ impl Client {
     /// # Errors
     /// Every failure and every answer but success.
     pub async fn collection_create(&mut self, name: &str, dim: usize) -> Result<(), Failure> {
+        self.collection_create_with(name, dim, &[("index_type", "FLAT"), ("metric_type", "L2")])
+            .await
+    }
+
+    /// The same with an index of one's own on `vector`.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn collection_create_with(
+        &mut self,
+        name: &str,
+        dim: usize,
+        index: &[(&str, &str)],
+    ) -> Result<(), Failure> {
         let collection_name = name.to_owned();
         let request = pb::CreateCollectionRequest {
             collection_name: collection_name.clone(),
@@ -92,7 +106,7 @@ impl Client {
         let request = pb::CreateIndexRequest {
             collection_name: collection_name.clone(),
             field_name: "vector".to_owned(),
-            extra_params: pairs(&[("index_type", "FLAT"), ("metric_type", "L2")]),
+            extra_params: pairs(index),
             ..Default::default()
         };
         let answer = self.rpc.create_index(request).await?.into_inner();
@@ -157,6 +171,29 @@ impl Client {
             }
             other => Err(Failure::Wrong(format!("the words are {other:?}"))),
         }
+    }
+
+    /// Flushes a collection; returns when its rows are in files.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn flush(&mut self, name: &str) -> Result<(), Failure> {
+        let collection_names = vec![name.to_owned()];
+        let request = pb::FlushRequest { collection_names, ..Default::default() };
+        let answer = self.rpc.flush(request).await?.into_inner();
+        check("Flush", answer.status.as_ref())
+    }
+
+    /// Rows of a collection that its index still has to take up.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn index_pending(&mut self, name: &str) -> Result<i64, Failure> {
+        let collection_name = name.to_owned();
+        let request = pb::DescribeIndexRequest { collection_name, ..Default::default() };
+        let answer = self.rpc.describe_index(request).await?.into_inner();
+        check("DescribeIndex", answer.status.as_ref())?;
+        Ok(answer.index_descriptions.iter().map(|index| index.pending_index_rows).sum())
     }
 
     /// `count(*)` of a collection.
@@ -291,6 +328,19 @@ pub fn search_request(
         consistency_level: level.into(),
         ..Default::default()
     }
+}
+
+/// A search of one vector by its cosine, on a graph walked with `ef` candidates.
+pub fn graph_request(name: &str, topk: usize, ef: usize, query: &[f32]) -> pb::SearchRequest {
+    let mut request = search_request(name, ConsistencyLevel::Bounded, topk, query.len(), query);
+    for pair in &mut request.search_params {
+        match pair.key.as_str() {
+            "metric_type" => pair.value = "COSINE".to_owned(),
+            "params" => pair.value = format!("{{\"ef\": {ef}}}"),
+            _ => {}
+        }
+    }
+    request
 }
 
 /// A query for the word of the row with this key.

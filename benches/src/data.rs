@@ -1,4 +1,8 @@
-//! Deterministic vectors: the same seed gives the same values on every machine.
+//! Vectors: deterministic ones, where the same seed gives the same values on every machine, and
+//! those of a file.
+
+use std::io;
+use std::path::Path;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -14,4 +18,18 @@ pub fn unit_vectors(rows: usize, dim: usize, seed: u64) -> Vec<f32> {
         row.iter_mut().for_each(|x| *x /= norm);
     }
     vectors
+}
+
+/// Vectors of a file: little-endian f32, row-major, of `dim` values each.
+///
+/// # Errors
+/// When the file cannot be read, or does not end with a vector's end.
+pub fn read_vectors(file: &Path, dim: usize) -> io::Result<Vec<f32>> {
+    let bytes = std::fs::read(file)?;
+    if dim == 0 || bytes.is_empty() || !bytes.len().is_multiple_of(4 * dim) {
+        let text = format!("{} does not hold vectors of {dim} values", file.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    Ok(values.collect())
 }
