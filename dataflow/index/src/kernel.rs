@@ -12,6 +12,8 @@
 //! other CPU.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod compiled;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod registers;
@@ -116,7 +118,7 @@ pub(crate) fn int8s<'a, const L2: bool>(
         Isa::Avx512 => unsafe { x86::int8s_avx512::<L2>(query, rows, out) },
         // SAFETY: the variant is only made where the CPU has AVX2.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::int8s_avx2::<L2>(query, rows, out) },
+        Isa::Avx2 => unsafe { compiled::int8s_avx2::<L2>(query, rows, out) },
         Isa::Plain => plain::int8s::<L2>(query, rows, out),
     }
 }
@@ -137,32 +139,39 @@ pub(crate) fn codes<'a>(
         },
         // SAFETY: the variant is only made where the CPU has AVX-512 F, BW and VL.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { x86::codes_avx512(query, rows, out) },
+        Isa::Avx512 => unsafe { compiled::codes_avx512(query, rows, out) },
         // SAFETY: the variant is only made where the CPU has AVX2.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::codes_avx2(query, rows, out) },
+        Isa::Avx2 => unsafe { compiled::codes_avx2(query, rows, out) },
         Isa::Plain => plain::codes(query, rows, out),
     }
 }
 
-/// For each row what `op` says of its bits and the query's.
+/// For each of at most [`BATCH_ROWS`] rows what `op` says of its bits and the query's.
+///
+/// `out` has one value a row. NaN may stand for one above `bound`.
+///
+/// [`BATCH_ROWS`]: crate::rows::BATCH_ROWS
 pub(crate) fn compare_bits<'a>(
     isa: Isa,
     op: BitOp,
     query: &[u8],
-    rows: impl Iterator<Item = &'a [u8]> + Clone,
+    rows: impl Iterator<Item = &'a [u8]>,
+    bound: f32,
     out: &mut [f32],
 ) {
     match isa {
         // SAFETY: asked for in front.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if types::has_vector_popcount() => unsafe {
-            x86::compare_bits_avx512(op, query, rows, out);
+            x86::compare_bits_avx512(op, query, rows, bound, out);
         },
         // SAFETY: the variants are only made where the CPU has POPCNT.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 => unsafe { x86::compare_bits(op, query, rows, out) },
-        Isa::Plain => plain::compare_bits(op, query, rows, out),
+        Isa::Avx512 | Isa::Avx2 => unsafe {
+            compiled::compare_bits(op, query, rows, bound, out);
+        },
+        Isa::Plain => plain::compare_bits(op, query, rows, bound, out),
     }
 }
 
@@ -187,6 +196,7 @@ mod x86 {
 
     use super::registers::{int8_term_512, term_256, term_512, transpose_8, transpose_16};
     use super::{BitOp, Lanes, PANEL_ROWS, RowStat, plain, prefetch};
+    use crate::rows::BATCH_ROWS;
 
     /// [`super::pack`]: 16 rows by 16 dimensions at a time, transposed in registers.
     #[target_feature(enable = "avx512f")]
@@ -458,16 +468,6 @@ mod x86 {
         }
     }
 
-    /// [`super::int8s`], as the compiler makes it of the plain form for AVX2.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn int8s_avx2<'a, const L2: bool>(
-        query: &[i16],
-        rows: impl Iterator<Item = &'a [i8]>,
-        out: &mut [i32],
-    ) {
-        plain::int8s::<L2>(query, rows, out);
-    }
-
     /// [`super::codes`]: 64 products at a time.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) fn codes_vnni<'a>(
@@ -501,46 +501,75 @@ mod x86 {
         }
     }
 
-    /// [`super::codes`], as the compiler makes it of the plain form for AVX-512.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    pub(super) fn codes_avx512<'a>(
-        query: &[i8],
-        rows: impl Iterator<Item = &'a [u8]>,
-        out: &mut [i32],
-    ) {
-        plain::codes(query, rows, out);
-    }
-
-    /// [`super::codes`], as the compiler makes it of the plain form for AVX2.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn codes_avx2<'a>(
-        query: &[i8],
-        rows: impl Iterator<Item = &'a [u8]>,
-        out: &mut [i32],
-    ) {
-        plain::codes(query, rows, out);
-    }
-
     /// [`super::compare_bits`], with the instruction that counts in a vector.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,popcnt")]
     pub(super) fn compare_bits_avx512<'a>(
         op: BitOp,
         query: &[u8],
-        rows: impl Iterator<Item = &'a [u8]> + Clone,
+        rows: impl Iterator<Item = &'a [u8]>,
+        bound: f32,
         out: &mut [f32],
     ) {
-        plain::compare_bits(op, query, rows, out);
+        if op != BitOp::Jaccard {
+            return plain::compare_bits(op, query, rows, bound, out);
+        }
+        let mut counts = [0; BATCH_ROWS];
+        let counts = &mut counts[..out.len()];
+        match query.as_array::<16>() {
+            Some(query) => count_pairs(query, rows, counts),
+            None => count_rows(query, rows, counts),
+        }
+        plain::jaccard(query, counts, bound, out);
     }
 
-    /// [`super::compare_bits`], with the instruction that counts in a word.
-    #[target_feature(enable = "avx2,popcnt")]
-    pub(super) fn compare_bits<'a>(
-        op: BitOp,
-        query: &[u8],
-        rows: impl Iterator<Item = &'a [u8]> + Clone,
-        out: &mut [f32],
-    ) {
-        plain::compare_bits(op, query, rows, out);
+    /// The bits in both and in the row, as [`plain::jaccard`] takes them, of rows of 16 bytes.
+    #[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+    fn count_pairs<'a>(query: &[u8; 16], rows: impl Iterator<Item = &'a [u8]>, counts: &mut [u64]) {
+        // SAFETY: the array has 16 bytes.
+        let q = unsafe { _mm_loadu_si128(query.as_ptr().cast()) };
+        for (row, count) in rows.zip(counts) {
+            let Some(row) = row.first_chunk::<16>() else { continue };
+            // SAFETY: the array has 16 bytes.
+            let x = unsafe { _mm_loadu_si128(row.as_ptr().cast()) };
+            let of_row = _mm_slli_epi64::<32>(_mm_popcnt_epi64(x));
+            let sums = _mm_add_epi64(_mm_popcnt_epi64(_mm_and_si128(q, x)), of_row);
+            let sum = _mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums));
+            *count = _mm_cvtsi128_si64(sum).cast_unsigned();
+        }
+    }
+
+    /// [`count_pairs`] of rows of any width.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
+    fn count_rows<'a>(query: &[u8], rows: impl Iterator<Item = &'a [u8]>, counts: &mut [u64]) {
+        let (query_parts, query_rest) = query.as_chunks::<64>();
+        for (row, count) in rows.zip(counts) {
+            let (parts, rest) = row.as_chunks::<64>();
+            let (mut both, mut of_row) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+            let mut add = |q, x| {
+                both = _mm512_add_epi64(both, _mm512_popcnt_epi64(_mm512_and_si512(q, x)));
+                of_row = _mm512_add_epi64(of_row, _mm512_popcnt_epi64(x));
+            };
+            for (q, x) in query_parts.iter().zip(parts) {
+                // SAFETY: both have 64 bytes.
+                let (q, x) = unsafe {
+                    (_mm512_loadu_epi8(q.as_ptr().cast()), _mm512_loadu_epi8(x.as_ptr().cast()))
+                };
+                add(q, x);
+            }
+            if !rest.is_empty() && !query_rest.is_empty() {
+                let lanes = u64::MAX >> (64 - query_rest.len().min(rest.len()));
+                // SAFETY: the mask admits lanes that both slices have; the others are not read.
+                let (q, x) = unsafe {
+                    (
+                        _mm512_maskz_loadu_epi8(lanes, query_rest.as_ptr().cast()),
+                        _mm512_maskz_loadu_epi8(lanes, rest.as_ptr().cast()),
+                    )
+                };
+                add(q, x);
+            }
+            let sums = _mm512_add_epi64(both, _mm512_slli_epi64::<32>(of_row));
+            *count = _mm512_reduce_add_epi64(sums).cast_unsigned();
+        }
     }
 
     /// [`super::widen_half`]: eight values at a time.

@@ -83,8 +83,9 @@ impl<'a> Narrow<'a> {
         }
     }
 
-    /// Distances of query `q` to the picked rows; NaN for a row that is no hit.
-    fn distances(&self, q: usize, picked: &Picked<'_>, out: &mut Distances) {
+    /// Distances of query `q` to the picked rows; NaN for a row that is no hit, and maybe for one
+    /// that is farther than `bound`.
+    fn distances(&self, q: usize, picked: &Picked<'_>, bound: f32, out: &mut Distances) {
         match self.pair {
             Pair::Half(floats, rows) => {
                 self.products::<false>(floats.vector(q), rows, picked, out);
@@ -114,8 +115,9 @@ impl<'a> Narrow<'a> {
                     Metric::Superstructure => BitOp::RowWithin,
                     _ => BitOp::Differ,
                 };
+                let out = &mut out[..picked.len()];
                 over_rows!(picked, rows, self.width, rows => {
-                    kernel::compare_bits(self.isa, op, query, rows, out);
+                    kernel::compare_bits(self.isa, op, query, rows, bound, out);
                 });
             }
         }
@@ -126,7 +128,7 @@ impl<'a> Narrow<'a> {
         let mut distances = [0.0; BATCH_ROWS];
         for (rows, out) in rows.chunks(BATCH_ROWS).zip(out.chunks_mut(BATCH_ROWS)) {
             self.prefetch(rows);
-            self.distances(q, &Picked::List(rows), &mut distances);
+            self.distances(q, &Picked::List(rows), f32::INFINITY, &mut distances);
             out.copy_from_slice(&distances[..rows.len()]);
         }
     }
@@ -188,7 +190,7 @@ impl<'a> Narrow<'a> {
 impl Source for Narrow<'_> {
     fn distance(&self, q: usize, i: u32) -> f32 {
         let mut out = [0.0; BATCH_ROWS];
-        self.distances(q, &Picked::List(&[i]), &mut out);
+        self.distances(q, &Picked::List(&[i]), f32::INFINITY, &mut out);
         out[0]
     }
 
@@ -224,7 +226,7 @@ pub(crate) fn scan<C: Collect>(common: &Common<'_>, narrow: &Narrow<'_>, out: &m
     let mut distances = [0.0; BATCH_ROWS];
     let mut batch = |picked: Picked<'_>| {
         for (q, top) in out.iter_mut().enumerate() {
-            narrow.distances(q, &picked, &mut distances);
+            narrow.distances(q, &picked, top.bound(), &mut distances);
             offer(common, &picked, &distances, top);
         }
     };

@@ -16,6 +16,12 @@ use crate::topk::Collect;
 
 /// Rows between the one that is scored and the one that is prefetched.
 const SCORE_AHEAD: usize = 4;
+/// Floats between the row that is scored and the one that is prefetched, in a scan under a mask.
+///
+/// As much as the CPU can have on its way: what is asked for earlier waits in front of it.
+const SCAN_AHEAD: usize = 1024;
+/// Rows of a mask that are listed at a time.
+const LIST_ROWS: usize = 256;
 
 /// A run of rows, as they lie in a segment.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +56,62 @@ pub enum Vectors<'a> {
         /// All cells, one after the other.
         bytes: &'a [u8],
     },
+}
+
+impl<'a> Block<'a> {
+    /// The block as blocks of at most `rows` rows (rounded up to whole words of the mask), in order.
+    ///
+    /// `dim` is that of the vectors; sparse ones need none.
+    pub fn parts(&self, dim: usize, rows: usize) -> impl Iterator<Item = Block<'a>> {
+        let (block, step) = (*self, rows.max(1).next_multiple_of(64));
+        let total = block.vectors.rows(dim);
+        (0..total).step_by(step).map(move |start| block.part(dim, start..total.min(start + step)))
+    }
+
+    /// Some rows of the block; the first is that of a word of the mask.
+    fn part(&self, dim: usize, rows: std::ops::Range<usize>) -> Block<'a> {
+        let Block { vectors, inv_norms, mask, first_row } = *self;
+        let (start, end) = (rows.start, rows.end);
+        let vectors = match vectors {
+            Vectors::Float(values) => Vectors::Float(&values[start * dim..end * dim]),
+            Vectors::Half(values) => Vectors::Half(&values[start * dim..end * dim]),
+            Vectors::BHalf(values) => Vectors::BHalf(&values[start * dim..end * dim]),
+            Vectors::Int8(values) => Vectors::Int8(&values[start * dim..end * dim]),
+            Vectors::Binary(values) => {
+                let width = dim / 8;
+                Vectors::Binary(&values[start * width..end * width])
+            }
+            Vectors::Sparse { offsets, bytes } => {
+                Vectors::Sparse { offsets: &offsets[start..=end], bytes }
+            }
+        };
+        Block {
+            vectors,
+            // Not every type has them.
+            inv_norms: inv_norms.get(rows).unwrap_or_default(),
+            mask: mask.map(|mask| &mask[start / 64..]),
+            first_row: first_row.wrapping_add(start as u32),
+        }
+    }
+}
+
+impl Vectors<'_> {
+    /// Number of vectors, of `dim` components unless they are sparse.
+    ///
+    /// # Panics
+    /// If the last one is cut short.
+    fn rows(&self, dim: usize) -> usize {
+        let (values, width) = match self {
+            Vectors::Float(values) => (values.len(), dim),
+            Vectors::Half(values) | Vectors::BHalf(values) => (values.len(), dim),
+            Vectors::Int8(values) => (values.len(), dim),
+            Vectors::Binary(values) => (values.len(), dim / 8),
+            Vectors::Sparse { offsets, .. } => (offsets.len().saturating_sub(1), 1),
+        };
+        let rows = values / width.max(1);
+        assert_eq!(values, rows * width, "whole rows");
+        rows
+    }
 }
 
 /// Offers every row of `block` that its mask admits to the collectors, one per query.
@@ -140,16 +202,7 @@ pub(crate) fn score_rows(
 
 /// Rows of a block.
 pub(crate) fn rows_of(queries: &Queries, block: &Block<'_>) -> usize {
-    let (values, width) = match block.vectors {
-        Vectors::Float(values) => (values.len(), queries.dim()),
-        Vectors::Half(values) | Vectors::BHalf(values) => (values.len(), queries.dim()),
-        Vectors::Int8(values) => (values.len(), queries.dim()),
-        Vectors::Binary(values) => (values.len(), queries.dim() / 8),
-        Vectors::Sparse { offsets, .. } => (offsets.len().saturating_sub(1), 1),
-    };
-    let rows = values / width.max(1);
-    assert_eq!(values, rows * width, "whole rows");
-    rows
+    block.vectors.rows(queries.dim())
 }
 
 /// Rows of floats under one metric, which are scored as they lie.
@@ -224,10 +277,13 @@ fn scan_one<M: Measure, C: Collect>(common: &Common<'_>, source: &FloatRows<'_, 
         }
         return;
     }
-    for_each_batch::<32>(common.rows, block.mask, |picked, ahead| {
-        for (slot, &i) in picked.iter().enumerate() {
-            if let Some(&next) = ahead.get(slot) {
-                kernel::prefetch(source.row(next as usize));
+    let distance = (SCAN_AHEAD / source.dim).clamp(1, LIST_ROWS);
+    for_each_batch::<LIST_ROWS>(common.rows, block.mask, |picked, ahead| {
+        let later = picked.iter().chain(ahead).skip(distance);
+        let mut later = later.map(|&i| source.row(i as usize));
+        for &i in picked {
+            if let Some(row) = later.next() {
+                kernel::prefetch(row);
             }
             top.offer(source.distance(0, i), block.first_row + i, tie);
         }

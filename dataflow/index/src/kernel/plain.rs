@@ -1,6 +1,7 @@
 //! The kernels in plain Rust: the twins that tests compare with, and the code of other CPUs.
 
 use super::{BitOp, Lanes, PANEL_ROWS, RowStat};
+use crate::rows::BATCH_ROWS;
 use crate::score::{bf16_to_f32, f16_to_f32};
 
 /// [`super::pack`].
@@ -117,30 +118,20 @@ pub(super) fn widen_half(row: &[u16], out: &mut [f32]) {
 pub(super) fn compare_bits<'a>(
     op: BitOp,
     query: &[u8],
-    rows: impl Iterator<Item = &'a [u8]> + Clone,
+    rows: impl Iterator<Item = &'a [u8]>,
+    bound: f32,
     out: &mut [f32],
 ) {
-    // Signed numbers become floats in one step.
-    let float = |ones: u64, _: f32| (ones as u32).cast_signed() as f32;
     let ones = |word: u64| u64::from(word.count_ones());
-    let zero_or_nan = |missing: u64, _: f32| if missing == 0 { 0.0 } else { f32::NAN };
+    let zero_or_nan = |missing: u64| if missing == 0 { 0.0 } else { f32::NAN };
     match op {
         BitOp::Differ => each_row(query, rows, out, |q, x| ones(q ^ x), float),
         BitOp::Jaccard => {
-            // Twice over the rows: with two counts at once the compiler leaves the vectors.
-            each_row(query, rows.clone(), out, |q, x| ones(q ^ x), float);
-            each_row(
-                query,
-                rows,
-                out,
-                |q, x| ones(q & x),
-                |both, differ| {
-                    let either = differ + float(both, 0.0);
-                    // Two empty sets have nothing in common: as if one of one bit differed.
-                    let empty = f32::from(either == 0.0);
-                    (differ + empty) / (either + empty)
-                },
-            );
+            let mut counts = [0; BATCH_ROWS];
+            let counts = &mut counts[..out.len()];
+            let count = |q: u64, x: u64| ones(q & x) | ones(x) << 32;
+            each_row(query, rows, counts, count, |sum| sum);
+            jaccard(query, counts, bound, out);
         }
         BitOp::QueryWithin => {
             each_row(query, rows, out, |q, x| ones(q & !x), zero_or_nan);
@@ -151,35 +142,74 @@ pub(super) fn compare_bits<'a>(
     }
 }
 
+/// A number of bits.
+#[inline(always)]
+fn float(ones: u64) -> f32 {
+    // Signed numbers become floats in one step.
+    (ones as u32).cast_signed() as f32
+}
+
+/// What [`BitOp::Jaccard`] says of rows of which the bits in both are counted, and from bit 32 on
+/// those in the row.
+#[inline(always)]
+pub(super) fn jaccard(query: &[u8], counts: &[u64], bound: f32, out: &mut [f32]) {
+    let in_query = float(query.iter().map(|byte| u64::from(byte.count_ones())).sum());
+    // How many bits differ, and how many are in either.
+    let sizes = |counts: u64| {
+        let both = float(counts);
+        let either = in_query + float(counts >> 32) - both;
+        (either - both, either)
+    };
+    // Most batches have no row that is near enough, and a product shows it without a division. Its
+    // margin is above the rounding of both.
+    let limit = bound * (1.0 + 1.0 / 1_048_576.0);
+    let is_near = |&counts: &u64| {
+        let (differ, either) = sizes(counts);
+        let most = limit * either;
+        // NaN comes of an infinite bound.
+        (differ <= most) | most.is_nan()
+    };
+    if !counts.iter().fold(false, |any, counts| any | is_near(counts)) {
+        out.fill(f32::NAN);
+        return;
+    }
+    for (out, &counts) in out.iter_mut().zip(counts) {
+        let (differ, either) = sizes(counts);
+        // Two empty sets have nothing in common: as if one of one bit differed.
+        let empty = f32::from(either == 0.0);
+        *out = (differ + empty) / (either + empty);
+    }
+}
+
 /// Adds up counts over the words of each row; rows of the usual widths by code that knows the width.
 ///
-/// `distance` makes a result of the sum and of what was in `out` before.
+/// `result` makes of the sum what `out` gets.
 #[inline(always)]
-fn each_row<'a>(
+fn each_row<'a, T>(
     query: &[u8],
     rows: impl Iterator<Item = &'a [u8]>,
-    out: &mut [f32],
+    out: &mut [T],
     count: impl Fn(u64, u64) -> u64,
-    distance: impl Fn(u64, f32) -> f32,
+    result: impl Fn(u64) -> T,
 ) {
     match query.len() {
-        8 => each_of_words::<1>(query, rows, out, count, distance),
-        16 => each_of_words::<2>(query, rows, out, count, distance),
-        32 => each_of_words::<4>(query, rows, out, count, distance),
-        64 => each_of_words::<8>(query, rows, out, count, distance),
-        128 => each_of_words::<16>(query, rows, out, count, distance),
-        _ => each_of_bytes(query, rows, out, count, distance),
+        8 => each_of_words::<1, T>(query, rows, out, count, result),
+        16 => each_of_words::<2, T>(query, rows, out, count, result),
+        32 => each_of_words::<4, T>(query, rows, out, count, result),
+        64 => each_of_words::<8, T>(query, rows, out, count, result),
+        128 => each_of_words::<16, T>(query, rows, out, count, result),
+        _ => each_of_bytes(query, rows, out, count, result),
     }
 }
 
 /// Rows of `W` words.
 #[inline(always)]
-fn each_of_words<'a, const W: usize>(
+fn each_of_words<'a, const W: usize, T>(
     query: &[u8],
     rows: impl Iterator<Item = &'a [u8]>,
-    out: &mut [f32],
+    out: &mut [T],
     count: impl Fn(u64, u64) -> u64,
-    distance: impl Fn(u64, f32) -> f32,
+    result: impl Fn(u64) -> T,
 ) {
     let Some(query) = query.as_chunks::<8>().0.first_chunk::<W>() else { return };
     for (row, out) in rows.zip(out) {
@@ -188,18 +218,18 @@ fn each_of_words<'a, const W: usize>(
         for (q, x) in query.iter().zip(row) {
             sum += count(u64::from_le_bytes(*q), u64::from_le_bytes(*x));
         }
-        *out = distance(sum, *out);
+        *out = result(sum);
     }
 }
 
 /// Rows of any width.
 #[inline(always)]
-fn each_of_bytes<'a>(
+fn each_of_bytes<'a, T>(
     query: &[u8],
     rows: impl Iterator<Item = &'a [u8]>,
-    out: &mut [f32],
+    out: &mut [T],
     count: impl Fn(u64, u64) -> u64,
-    distance: impl Fn(u64, f32) -> f32,
+    result: impl Fn(u64) -> T,
 ) {
     let (query_words, query_rest) = query.as_chunks::<8>();
     let query_rest = last_word(query_rest);
@@ -212,7 +242,7 @@ fn each_of_bytes<'a>(
         if !rest.is_empty() {
             sum += count(query_rest, last_word(rest));
         }
-        *out = distance(sum, *out);
+        *out = result(sum);
     }
 }
 

@@ -214,11 +214,21 @@ proptest! {
             let expected: Vec<Option<f32>> =
                 rows.iter().map(|row| Some(distance(row)).filter(|x| !x.is_nan())).collect();
             for isa in available() {
-                let mut out = vec![-1.0; rows.len()];
-                compare_bits(isa, op, &query, rows.iter().map(Vec::as_slice), &mut out);
-                let found: Vec<Option<f32>> =
-                    out.into_iter().map(|x| Some(x).filter(|x| !x.is_nan())).collect();
-                prop_assert_eq!(&found, &expected, "{:?} by {:?}", op, isa);
+                let found = |bound: f32| -> Vec<Option<f32>> {
+                    let mut out = vec![-1.0; rows.len()];
+                    compare_bits(isa, op, &query, rows.iter().map(Vec::as_slice), bound, &mut out);
+                    out.into_iter().map(|x| Some(x).filter(|x| !x.is_nan())).collect()
+                };
+                prop_assert_eq!(&found(f32::INFINITY), &expected, "{:?} by {:?}", op, isa);
+                // What is within a bound is there, and what is there is right.
+                let bounds = expected.iter().flatten().copied().chain([-1.0, f32::NEG_INFINITY]);
+                for bound in bounds.flat_map(|b| [b.next_down(), b, b.next_up()]) {
+                    for (found, expected) in found(bound).iter().zip(&expected) {
+                        let is_near = expected.is_some_and(|distance| distance <= bound);
+                        let right = found == expected || found.is_none() && !is_near;
+                        prop_assert!(right, "{:?} by {:?}: {:?}", op, isa, (found, expected, bound));
+                    }
+                }
             }
         }
     }

@@ -136,6 +136,17 @@ impl Case {
 
     /// The crate's hits for some of the queries, over blocks of `block_rows`.
     fn search_on(&self, isa: Isa, queries: &[Vec<i8>], block_rows: usize) -> Vec<Vec<Hit>> {
+        self.search_parts(isa, queries, block_rows, usize::MAX / 2)
+    }
+
+    /// [`Case::search_on`], with each block cut into parts of `part_rows`.
+    fn search_parts(
+        &self,
+        isa: Isa,
+        queries: &[Vec<i8>],
+        block_rows: usize,
+        part_rows: usize,
+    ) -> Vec<Vec<Hit>> {
         let prepared = self.prepare(queries);
         let mut out = vec![TopK::within(self.k, self.metric, &self.range); queries.len()];
         for (number, rows) in self.rows.chunks(block_rows).enumerate() {
@@ -144,7 +155,9 @@ impl Case {
             let mask = self.mask.as_ref().map(|m| &m[first_row as usize / 64..]);
             let vectors = column.vectors(self.data_type);
             let block = Block { vectors, inv_norms: &inv_norms, mask, first_row };
-            scan_on(isa, &prepared, &block, &mut out, &by_key);
+            for part in block.parts(self.dim, part_rows) {
+                scan_on(isa, &prepared, &part, &mut out, &by_key);
+            }
         }
         out.into_iter().map(|top| top.finish(&by_key)).collect()
     }
@@ -320,6 +333,13 @@ proptest! {
                 prop_assert_eq!(bits(&whole[q]), bits(&batch[q]), "{:?}", isa);
             }
         }
+    }
+
+    #[test]
+    fn a_block_is_scanned_as_its_parts_are(case in cases(), part_rows in 0_usize..150) {
+        let isa = available()[0];
+        let parts = case.search_parts(isa, &case.queries, 1024, part_rows);
+        prop_assert_eq!(parts, case.search_on(isa, &case.queries, 1024));
     }
 
     /// A search iterator asks page after page for what is worse than the last score.
