@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 
 use crate::analyzer::{Analyzer, Scratch};
 use crate::block::{Block, Positions, hash_of};
+use crate::score::short_length;
 
 /// Buffers of more tokens are not kept.
 const KEPT_TOKENS_MAX: usize = 1 << 14;
@@ -92,7 +93,9 @@ impl Builder {
     pub(crate) fn build(&mut self, (range, first): (u32, u32), with_positions: bool) -> Block {
         let lengths = std::mem::take(&mut self.lengths);
         let total_length = self.tokens.len() as u64;
-        let mut block = Block { range, first, lengths, total_length, ..Block::default() };
+        let short_lengths = lengths.iter().map(|&length| short_length(length)).collect();
+        let rows = Block { range, first, lengths, short_lengths, total_length, ..Block::default() };
+        let mut block = rows;
         let order = self.sort();
         self.fill(&mut block, &order, with_positions);
         self.clear();

@@ -5,6 +5,9 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+#[cfg(doc)]
+use crate::score::short_length;
+
 /// Rows of a range: what two bytes can name.
 pub(crate) const RANGE_ROWS: u32 = 1 << 16;
 /// A term frequency that does not fit one byte lies in `Block::large`.
@@ -26,6 +29,8 @@ pub(crate) struct Block {
     pub(crate) first: u32,
     /// Tokens of each row.
     pub(crate) lengths: Vec<u32>,
+    /// [`short_length`] of each row.
+    pub(crate) short_lengths: Vec<u8>,
     /// Sum of `lengths`.
     pub(crate) total_length: u64,
     /// Hash of each term, ascending; terms of one hash are in the order of their bytes.
@@ -138,7 +143,7 @@ impl Block {
     /// Bytes of memory, without what allocations round up.
     pub(crate) fn bytes(&self) -> usize {
         let positions = self.positions.as_ref().map_or(0, |p| p.ends.len() * 4 + p.bytes.len());
-        self.lengths.len() * 4
+        self.lengths.len() * (4 + 1)
             + self.hashes.len() * (8 + 4 + 4)
             + self.names.len()
             + self.rows.len() * 3

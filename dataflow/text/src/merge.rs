@@ -32,6 +32,7 @@ impl Merger {
             range: blocks[0].range,
             first: blocks[0].first,
             lengths: Vec::with_capacity(sum(|b| b.lengths.len())),
+            short_lengths: Vec::with_capacity(sum(|b| b.lengths.len())),
             total_length: blocks.iter().map(|b| b.total_length).sum(),
             rows: Vec::with_capacity(postings),
             counts: Vec::with_capacity(postings),
@@ -39,6 +40,7 @@ impl Merger {
         };
         for block in &blocks {
             merged.lengths.extend_from_slice(&block.lengths);
+            merged.short_lengths.extend_from_slice(&block.short_lengths);
         }
         let positions = blocks[0].positions.is_some().then(|| Positions {
             ends: Vec::with_capacity(postings),

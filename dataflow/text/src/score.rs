@@ -115,3 +115,35 @@ impl Scorer {
         of(1, bound.once).max(of(bound.count, bound.often))
     }
 }
+
+/// Smaller counts have their gains in a table.
+const COUNTS: usize = 8;
+
+/// What a term gains in a row, for a weight of one, by its count and the row's length: the same
+/// numbers as [`Scorer::gain`], without a division each.
+pub(crate) struct Gains(Box<[f32; COUNTS * 256]>);
+
+impl Gains {
+    pub(crate) fn new(scorer: &Scorer) -> Gains {
+        let mut table = Box::new([0.0; COUNTS * 256]);
+        for (length, hold) in (0..256).map(|length| (length, scorer.hold(length as u32))) {
+            for count in 1..COUNTS {
+                table[count * 256 + length] = scorer.gain(count as u32, hold);
+            }
+        }
+        Gains(table)
+    }
+
+    /// The gain of `count` in a row of [`short_length`] `length`; none where the table ends.
+    #[inline(always)]
+    pub(crate) fn of(&self, count: u8, length: u8) -> Option<f32> {
+        let count = usize::from(count);
+        (count < COUNTS && length < u8::MAX)
+            .then(|| self.0[count % COUNTS * 256 + usize::from(length)])
+    }
+}
+
+/// A length in one byte, 255 for every longer one.
+pub(crate) fn short_length(length: u32) -> u8 {
+    length.min(u32::from(u8::MAX)) as u8
+}

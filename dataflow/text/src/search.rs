@@ -1,37 +1,44 @@
 //! The best rows of an index by BM25: exact, without looking at every posting.
 //!
-//! Terms are ordered by weight, and their bounds in a block summed up from the lightest. As long as
-//! the lightest terms together cannot lift a row over the k-th best score, rows that have only
-//! these need not be looked at: the heavier terms' postings are added up, window by window, and the
-//! lighter terms are looked up for the few rows that may still get there. The sum always runs from
-//! the heaviest term to the lightest, so a row's score is the same to the last bit either way.
+//! Rows go by in windows. Terms are ordered by weight, and the bounds of those that a window has are
+//! summed up from the lightest. As long as the lightest terms together cannot lift a row over the
+//! k-th best score, rows that have only these need not be looked at: the heavier terms' postings are
+//! added up, and then, term by term, the lighter ones for the rows that may still get there. The sum
+//! always runs from the heaviest term to the lightest, so a row's score is the same to the last bit
+//! either way.
 
 use std::cmp::Ordering;
 
 use crate::block::{Block, Postings, RANGE_ROWS};
 use crate::index::TextSnapshot;
 use crate::query::{Query, QueryTerm};
-use crate::score::{Scorer, Statistics};
+use crate::score::{Gains, Scorer, Statistics};
 use crate::top::{TextHit, Top};
 
 /// Rows that are added up at a time: their sums stay in the fastest cache.
 const WINDOW_ROWS: usize = 4096;
-/// From so many postings on, what a single occurrence gains is worked out for the whole window.
-const DENSE_MIN: usize = 2048;
+/// Looking a row up in a list costs as much as adding up so many postings.
+const LOOK_UP_COST: usize = 16;
 
 /// A term's postings in a block.
 struct Cursor<'b> {
     postings: Postings<'b>,
     weight: f32,
-    /// The first posting that was not passed.
-    at: usize,
+    /// The most that the term adds to the score of a row of the block.
+    most: f32,
+    /// The postings of the window.
+    from: usize,
+    to: usize,
 }
 
-/// Sums of a window.
+/// Memory of a search, for one window after the other.
 struct Window {
     scores: Box<[f32; WINDOW_ROWS]>,
-    /// What one occurrence gains in each row.
-    gains: Box<[f32; WINDOW_ROWS]>,
+    /// `rest[i]`: what the terms from the i-th on can add at most.
+    rest: Vec<f32>,
+    /// Rows that may still be among the best, by their place in the window.
+    candidates: Vec<u16>,
+    gains: Gains,
 }
 
 impl TextSnapshot {
@@ -68,8 +75,12 @@ impl TextSnapshot {
         top: &mut Top,
         tie: &dyn Fn(u32, u32) -> Ordering,
     ) {
-        let mut window =
-            Window { scores: Box::new([0.0; WINDOW_ROWS]), gains: Box::new([0.0; WINDOW_ROWS]) };
+        let mut window = Window {
+            scores: Box::new([0.0; WINDOW_ROWS]),
+            rest: Vec::new(),
+            candidates: Vec::new(),
+            gains: Gains::new(scorer),
+        };
         let mut pass = Pass { scorer, mask, base, top, tie };
         for block in self.blocks() {
             pass.block(block, &mut window);
@@ -90,31 +101,44 @@ impl<'a> Pass<'a> {
     fn block(&mut self, block: &Block, window: &mut Window) {
         let find = |(term, weight): &(QueryTerm, f32)| {
             let postings = block.find(term.hash, &term.name)?;
-            Some(Cursor { postings, weight: *weight, at: 0 })
+            let most = weight * self.scorer.gain_max(postings.bound());
+            Some(Cursor { postings, weight: *weight, most, from: 0, to: 0 })
         };
         let mut cursors: Vec<Cursor<'_>> = self.scorer.terms.iter().filter_map(find).collect();
-        // `rest[i]`: what the terms from the i-th on can add at most.
-        let mut rest = vec![0f32; cursors.len() + 1];
-        for (i, cursor) in cursors.iter().enumerate().rev() {
-            let most = cursor.weight * self.scorer.gain_max(cursor.postings.bound());
-            rest[i] = rest[i + 1] + most;
-        }
+        let most: f32 = cursors.iter().map(|cursor| cursor.most).sum();
         let (first, end) = (block.first as usize, (block.first + block.row_count()) as usize);
         for start in (first - first % WINDOW_ROWS..end).step_by(WINDOW_ROWS) {
             let words = self.words(block, start);
             if words.iter().all(|&word| word == 0) {
                 continue;
             }
-            let reach = self.reach(cursors.len());
-            if rest[0] < reach {
+            let reach = self.reach();
+            if most < reach {
                 return;
             }
-            // The terms that a row must have one of: the fewest that leave less than is needed.
-            let needed = rest.iter().position(|&rest| rest < reach).unwrap_or(cursors.len());
-            let (sum, look_up) = cursors.split_at_mut(needed);
-            if window.sum(self.scorer, block, start, sum) {
-                self.collect(block, start, &window.scores, look_up, &rest[needed..]);
+            window.place(start, &mut cursors);
+            if window.rest[0] < reach {
+                continue;
             }
+            // The terms that a row must have one of: the fewest that leave less than is needed.
+            let needed = window.rest.iter().position(|&rest| rest < reach);
+            let needed = needed.unwrap_or(cursors.len());
+            if cursors[..needed].iter().all(|cursor| cursor.from == cursor.to) {
+                continue;
+            }
+            window.scores.fill(0.0);
+            for cursor in &cursors[..needed] {
+                window.add(self.scorer, block, start, cursor);
+            }
+            window.gather(words, needed, reach);
+            for (at, cursor) in cursors.iter().enumerate().skip(needed) {
+                if window.candidates.is_empty() {
+                    break;
+                }
+                window.add_to_candidates(self.scorer, block, start, cursor);
+                window.keep(at + 1, reach);
+            }
+            self.offer(block, start, window);
         }
     }
 
@@ -125,162 +149,112 @@ impl<'a> Pass<'a> {
         self.mask.get(from..to).unwrap_or_default()
     }
 
-    /// The sum of bounds that a row must reach, with room for rounding of sums of `terms`.
-    fn reach(&self, terms: usize) -> f32 {
-        self.top.least() * (1.0 - 1e-6 * (terms as f32 + 8.0)).max(0.0)
+    /// The sum of bounds that a row must reach, with room for the rounding of sums.
+    fn reach(&self) -> f32 {
+        let terms = self.scorer.terms.len() as f32;
+        self.top.least() * (1.0 - 1e-6 * (terms + 8.0)).max(0.0)
     }
 
-    /// Offers the rows of a window whose sum, with what `look_up` adds, is high enough.
-    fn collect(
-        &mut self,
-        block: &Block,
-        start: usize,
-        scores: &[f32; WINDOW_ROWS],
-        look_up: &mut [Cursor<'_>],
-        rest: &[f32],
-    ) {
-        let first_row = block.range * RANGE_ROWS + start as u32;
-        let terms = self.scorer.terms.len();
-        let mut reach = self.reach(terms);
-        let (words, _) = scores.as_chunks::<64>();
-        let mask: &[u64] = self.words(block, start);
-        for (place, (&word, of_word)) in mask.iter().zip(words).enumerate() {
-            let best = of_word.iter().fold(0f32, |best, &s| if s > best { s } else { best });
-            if word == 0 || best == 0.0 || best + rest[0] < reach {
-                continue;
-            }
-            let mut word = word;
-            while word != 0 {
-                let row = place * 64 + word.trailing_zeros() as usize;
-                word &= word - 1;
-                let sum = scores[row];
-                if sum == 0.0 || sum + rest[0] < reach {
-                    continue;
-                }
-                if let Some(score) = self.complete(sum, (start + row) as u16, look_up, rest, reach)
-                {
-                    let hit = TextHit { score, row: self.base + first_row + row as u32 };
-                    self.top.offer(hit, self.tie);
-                    reach = self.reach(terms);
-                }
-            }
+    /// Offers the candidates of a window, whose scores are complete.
+    fn offer(&mut self, block: &Block, start: usize, window: &Window) {
+        let first_row = self.base + block.range * RANGE_ROWS + start as u32;
+        for &row in &window.candidates {
+            let score = window.scores[usize::from(row)];
+            self.top.offer(TextHit { score, row: first_row + u32::from(row) }, self.tie);
         }
-    }
-
-    /// A row's score, from its sum and the terms left; none when it cannot get high enough.
-    fn complete(
-        &self,
-        sum: f32,
-        row: u16,
-        look_up: &mut [Cursor<'_>],
-        rest: &[f32],
-        reach: f32,
-    ) -> Option<f32> {
-        let mut score = sum;
-        for (cursor, rest) in look_up.iter_mut().zip(rest) {
-            if score + rest < reach {
-                return None;
-            }
-            let Cursor { postings, weight, at } = cursor;
-            *at = advance(postings.rows, *at, row);
-            if postings.rows.get(*at) == Some(&row) {
-                let length =
-                    postings.block.lengths[usize::from(row) - postings.block.first as usize];
-                let hold = self.scorer.hold(length);
-                score += *weight * self.scorer.gain(postings.count(*at), hold);
-            }
-        }
-        Some(score)
     }
 }
 
 impl Window {
-    /// Adds up what the terms of `cursors` gain in the window that starts at `start` of the range;
-    /// `false` when no row has one of them.
-    fn sum(
-        &mut self,
-        scorer: &Scorer,
-        block: &Block,
-        start: usize,
-        cursors: &mut [Cursor<'_>],
-    ) -> bool {
-        let end = start + WINDOW_ROWS;
-        let mut spans = Vec::with_capacity(cursors.len());
-        let mut total = 0;
+    /// Finds the postings of each term in the window that starts at `start` of the range, and what
+    /// they can add.
+    fn place(&mut self, start: usize, cursors: &mut [Cursor<'_>]) {
+        let end = u16::try_from(start + WINDOW_ROWS);
         for cursor in cursors.iter_mut() {
             let rows = cursor.postings.rows;
-            let from = advance(rows, cursor.at, start as u16);
+            cursor.from = advance(rows, cursor.to, start as u16);
             // The window after the last one of a range begins past what two bytes can name.
-            let to = u16::try_from(end).map_or(rows.len(), |end| advance(rows, from, end));
-            cursor.at = to;
-            total += to - from;
-            spans.push((from, to));
+            cursor.to = end.map_or(rows.len(), |end| advance(rows, cursor.from, end));
         }
-        if total == 0 {
-            return false;
+        self.rest.clear();
+        self.rest.resize(cursors.len() + 1, 0.0);
+        for (i, cursor) in cursors.iter().enumerate().rev() {
+            let most = if cursor.from == cursor.to { 0.0 } else { cursor.most };
+            self.rest[i] = self.rest[i + 1] + most;
         }
-        self.scores.fill(0.0);
-        let dense = total >= DENSE_MIN;
-        if dense {
-            self.fill_gains(scorer, block, start);
+    }
+
+    /// Adds what a term gains to all rows of the window.
+    fn add(&mut self, scorer: &Scorer, block: &Block, start: usize, cursor: &Cursor<'_>) {
+        let Cursor { postings, weight, from, to, .. } = cursor;
+        let (rows, counts) = (&postings.rows[*from..*to], &postings.counts[*from..*to]);
+        let first = block.first as usize;
+        for (at, (&row, &count)) in rows.iter().zip(counts).enumerate() {
+            let row = usize::from(row);
+            let gain = self.gains.of(count, block.short_lengths[row - first]);
+            let gain = gain.unwrap_or_else(|| exact_gain(scorer, postings, from + at));
+            self.scores[(row - start) % WINDOW_ROWS] += weight * gain;
         }
-        for (cursor, &(from, to)) in cursors.iter().zip(&spans) {
-            if dense {
-                self.add_dense(scorer, block, start, cursor, (from, to));
-            } else {
-                self.add_sparse(scorer, block, start, cursor, (from, to));
+    }
+
+    /// Sets the candidates: the rows of the mask that have one of the first `needed` terms and
+    /// whose sum may still reach what is needed.
+    fn gather(&mut self, mask: &[u64], needed: usize, reach: f32) {
+        self.candidates.clear();
+        let rest = self.rest[needed];
+        let may_reach = |sum: f32| (sum > 0.0) & (sum + rest >= reach);
+        let (words, _) = self.scores.as_chunks::<64>();
+        for (place, (&word, sums)) in mask.iter().zip(words).enumerate() {
+            // Not the greatest of them, which the compiler would look for one after the other.
+            if !sums.iter().fold(false, |any, &sum| any | may_reach(sum)) {
+                continue;
+            }
+            let mut word = word;
+            while word != 0 {
+                let row = word.trailing_zeros() as usize;
+                word &= word - 1;
+                if may_reach(sums[row]) {
+                    self.candidates.push((place * 64 + row) as u16);
+                }
             }
         }
-        true
     }
 
-    fn fill_gains(&mut self, scorer: &Scorer, block: &Block, start: usize) {
-        let first = block.first as usize;
-        let skipped = first.saturating_sub(start);
-        let lengths = &block.lengths[(start + skipped - first)..];
-        for (gain, &length) in self.gains[skipped..].iter_mut().zip(lengths) {
-            *gain = scorer.gain(1, scorer.hold(length));
-        }
-    }
-
-    fn add_dense(
+    /// Adds what a term gains to the candidates; what other rows get does not matter.
+    fn add_to_candidates(
         &mut self,
         scorer: &Scorer,
         block: &Block,
         start: usize,
         cursor: &Cursor<'_>,
-        (from, to): (usize, usize),
     ) {
-        let Cursor { postings, weight, .. } = cursor;
-        let (rows, counts) = (&postings.rows[from..to], &postings.counts[from..to]);
-        for (at, (&row, &count)) in (from..).zip(rows.iter().zip(counts)) {
-            let place = (usize::from(row) - start) % WINDOW_ROWS;
-            let gain = if count == 1 {
-                self.gains[place]
-            } else {
-                let length = block.lengths[usize::from(row) - block.first as usize];
-                scorer.gain(postings.count(at), scorer.hold(length))
-            };
-            self.scores[place] += weight * gain;
+        if cursor.to - cursor.from <= self.candidates.len() * LOOK_UP_COST {
+            return self.add(scorer, block, start, cursor);
+        }
+        let Cursor { postings, weight, from, to, .. } = cursor;
+        let rows = &postings.rows[..*to];
+        let mut at = *from;
+        for &place in &self.candidates {
+            let row = start as u16 + place;
+            at = advance(rows, at, row);
+            if rows.get(at) == Some(&row) {
+                self.scores[usize::from(place)] += weight * exact_gain(scorer, postings, at);
+            }
         }
     }
 
-    fn add_sparse(
-        &mut self,
-        scorer: &Scorer,
-        block: &Block,
-        start: usize,
-        cursor: &Cursor<'_>,
-        (from, to): (usize, usize),
-    ) {
-        let Cursor { postings, weight, .. } = cursor;
-        for at in from..to {
-            let row = usize::from(postings.rows[at]);
-            let hold = scorer.hold(block.lengths[row - block.first as usize]);
-            self.scores[(row - start) % WINDOW_ROWS] +=
-                weight * scorer.gain(postings.count(at), hold);
-        }
+    /// Keeps the candidates that may still reach what is needed with the terms from `next` on.
+    fn keep(&mut self, next: usize, reach: f32) {
+        let (rest, scores) = (self.rest[next], &self.scores);
+        self.candidates.retain(|&row| scores[usize::from(row)] + rest >= reach);
     }
+}
+
+/// What the posting at `at` gains, for a weight of one.
+fn exact_gain(scorer: &Scorer, postings: &Postings<'_>, at: usize) -> f32 {
+    let block = postings.block;
+    let length = block.lengths[usize::from(postings.rows[at]) - block.first as usize];
+    scorer.gain(postings.count(at), scorer.hold(length))
 }
 
 /// The place of the first of the ascending `rows` from `at` on that is not below `row`.
@@ -296,21 +270,36 @@ pub(crate) fn advance(rows: &[u16], at: usize, row: u16) -> usize {
     }
 }
 
+/// Whether a search in a list of `rows` for each of the hidden rows is less than a look at the mask
+/// for each row of the list.
+fn is_few(hidden: usize, rows: usize) -> bool {
+    hidden * 16 < rows
+}
+
 /// The rows of a block that a mask shows.
 struct Seen<'m> {
     mask: &'m [u64],
     first: usize,
     rows: usize,
     count: usize,
+    /// The rows that the mask has a bit for and does not show, as offsets in the range, when they
+    /// are so few that it may pay to look for each of them.
+    hidden: Vec<u16>,
 }
 
 impl<'m> Seen<'m> {
     fn new(block: &Block, mask: &'m [u64]) -> Seen<'m> {
         let (first, rows) = (block.first_row() as usize, block.row_count() as usize);
-        let mut seen = Seen { mask, first, rows, count: 0 };
+        let mut seen = Seen { mask, first, rows, count: 0, hidden: Vec::new() };
         let mut count = 0;
         seen.words(|word, _| count += word.count_ones() as usize);
         seen.count = count;
+        let hidden = seen.masked() - count;
+        if is_few(hidden, rows) {
+            let mut list = Vec::with_capacity(hidden);
+            seen.rows(false, |row| list.push((block.first as usize + row) as u16));
+            seen.hidden = list;
+        }
         seen
     }
 
@@ -361,14 +350,12 @@ impl<'m> Seen<'m> {
     fn count_of(&self, block: &Block, postings: &Postings<'_>) -> usize {
         let rows = postings.rows;
         let masked = self.masked();
-        // A search in the list for each hidden row, or a look at the mask for each posting.
-        if (masked - self.count) * 16 < rows.len() {
+        if is_few(masked - self.count, rows.len()) {
             let (mut found, mut at) = (0, 0);
-            self.rows(false, |row| {
-                let row = (block.first as usize + row) as u16;
+            for &row in &self.hidden {
                 at = advance(rows, at, row);
                 found += usize::from(rows.get(at) == Some(&row));
-            });
+            }
             // Rows past the end of the mask are hidden too.
             let end = masked + block.first as usize;
             return rows.partition_point(|&r| usize::from(r) < end) - found;

@@ -23,9 +23,10 @@ pub struct Top {
 }
 
 impl Top {
-    /// A collector of at most `k` rows. Memory grows with what is found, to 2k rows.
+    /// A collector of at most `k` rows. Memory grows with what is found, to little more rows.
     pub fn new(k: usize) -> Top {
-        let full_at = k + k.max(16);
+        // The bar is what saves work, and few rows get over it: it is raised soon.
+        let full_at = k + (k / 8).max(1);
         Top { k, least: 0.0, hits: Vec::new(), full_at }
     }
 

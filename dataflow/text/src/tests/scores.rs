@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{index_of, mask_of};
+use crate::score::{Gains, short_length};
 use crate::{Analyzer, Bm25, Query, Scorer, Statistics, TextHit, TextSnapshot, TextWriter, Top};
 
 /// Rows of equal score in the order of their distance from row 10, so not in any natural one.
@@ -207,6 +208,19 @@ fn many_rows_are_searched_as_exactly_as_few() {
             .collect();
         let rows: Vec<u32> = all.iter().filter(|h| h.row % 50 != 1).map(|h| h.row).collect();
         assert_eq!(rows, expected, "{text}");
+    }
+}
+
+#[test]
+fn gains_of_the_table_are_the_bits_of_the_formula() {
+    let statistics = Statistics { documents: 3, total_length: 50, frequencies: vec![2] };
+    let scorer = Scorer::new(&query("a"), &statistics, Bm25::default());
+    let gains = Gains::new(&scorer);
+    for (length, count) in (0..300).flat_map(|length| (1..300).map(move |count| (length, count))) {
+        let exact = scorer.gain(count, scorer.hold(length));
+        let gain = gains.of(count.min(255) as u8, short_length(length));
+        assert!(gain.is_none_or(|gain| gain.to_bits() == exact.to_bits()), "{count} in {length}");
+        assert_eq!(gain.is_some(), count < 8 && length < 255, "{count} in {length}");
     }
 }
 
