@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ChannelId, Collection, CollectionId, CollectionSchema, ConsistencyLevel, Database, Fault,
-    FieldId, FileRef, IndexDef, LoadState, Partition, PartitionId, Props, RequestId, Segment,
-    SegmentId, ShardState, Timestamp,
+    FieldId, FieldSchema, FileRef, IndexDef, LoadState, Partition, PartitionId, Props, RequestId,
+    Segment, SegmentId, ShardState, Timestamp,
 };
+use crate::origin::ClientRequest;
 use crate::rbac::AccessControl;
+use crate::resource::ResourceControl;
 use crate::tso::Tso;
 
 /// What a client asks for when it creates a collection. The schema has its field ids.
@@ -44,7 +46,8 @@ pub struct NewIndex {
     pub params: Props,
 }
 
-/// What changes in a collection. Nothing of it touches how rows are stored.
+/// What changes in a collection. Of all this only the time to live touches rows: it comes into force
+/// when the intent is carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CollectionAlter {
     /// Properties to replace by key.
@@ -90,6 +93,12 @@ pub enum IntentOp {
     CollectionDrop(Arc<Collection>),
     /// Drop a partition: its rows end on every channel of the collection.
     PartitionDrop(Arc<Collection>, PartitionId),
+    /// Add a field: the schema, here with the field, goes to every channel of the collection.
+    FieldAdd(Arc<Collection>, FieldId),
+    /// End all rows of a collection, which stays as it is.
+    Truncate(Arc<Collection>),
+    /// Give the rows of a collection another time to live: the value of the property, or none.
+    TtlSet(Arc<Collection>, Option<String>),
 }
 
 /// What `collection_create` found.
@@ -135,13 +144,17 @@ pub enum IdKind {
 /// What exists. Every change is one serialized, durable transaction, stamped with a TSO time that
 /// grows in the order of the changes.
 #[async_trait]
-pub trait Catalog: AccessControl {
+pub trait Catalog: AccessControl + ResourceControl {
     /// The cluster's time.
     fn tso(&self) -> Arc<Tso>;
     /// Number of physical channels, fixed when the catalog was first made.
     fn channels(&self) -> u16;
     /// Takes a block of `count` ids and returns the first.
     async fn id_block(&self, kind: IdKind, count: u32) -> Result<i64, Fault>;
+
+    /// Whether the last change in the name of a client's id was made by this request, not long ago:
+    /// see [`crate::origin`].
+    async fn request_done(&self, request: &ClientRequest) -> Result<bool, Fault>;
 
     /// Creates a database. Existing: 65535 `database already exist: x`.
     async fn database_create(&self, name: &str, properties: Props) -> Result<Database, Fault>;
@@ -168,6 +181,15 @@ pub trait Catalog: AccessControl {
         collection: CollectionId,
         name: &str,
     ) -> Result<Option<Intent>, Fault>;
+    /// Decides to add a field, whose id is chosen here, behind all others. Refused when there is a
+    /// field of its name, no room for one more, or another field that is not current yet.
+    async fn field_add(
+        &self,
+        collection: CollectionId,
+        field: FieldSchema,
+    ) -> Result<Intent, Fault>;
+    /// Decides to end all rows of a collection.
+    async fn collection_truncate(&self, collection: CollectionId) -> Result<Intent, Fault>;
     /// Makes a decided change current. Harmless when repeated.
     async fn intent_finish(&self, intent: i64) -> Result<(), Fault>;
     /// Decided changes that are not finished, oldest first: start-up rolls them forward.
@@ -187,6 +209,12 @@ pub trait Catalog: AccessControl {
     ) -> Result<Arc<Collection>, Fault>;
     /// All current collections of a database in order of creation.
     async fn collection_list(&self, database: &str) -> Result<Vec<Arc<Collection>>, Fault>;
+    /// The collections of a database as they were at a past time, from history.
+    async fn collection_list_at(
+        &self,
+        database: &str,
+        at: Timestamp,
+    ) -> Result<Vec<Arc<Collection>>, Fault>;
     /// All collections of all databases that still have data in the log: creating, created,
     /// dropping.
     async fn collection_all(&self) -> Result<Vec<Arc<Collection>>, Fault>;
@@ -198,13 +226,13 @@ pub trait Catalog: AccessControl {
         from: (&str, &str),
         to: (&str, &str),
     ) -> Result<CollectionId, Fault>;
-    /// Changes a collection in place. What says how data are held in memory is refused while the
-    /// collection is loaded: 104.
+    /// Changes a collection in place; another time to live is only decided. What says how data are
+    /// held in memory is refused while the collection is loaded: 104.
     async fn collection_alter(
         &self,
         collection: CollectionId,
         alter: CollectionAlter,
-    ) -> Result<(), Fault>;
+    ) -> Result<Option<Intent>, Fault>;
     /// Changes a field in place.
     async fn field_alter(
         &self,

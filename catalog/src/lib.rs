@@ -51,7 +51,9 @@ mod ddl;
 pub mod ids;
 pub mod memory;
 pub mod model;
+pub mod origin;
 pub mod rbac;
+pub mod resource;
 mod rules;
 #[cfg(feature = "sql")]
 pub mod sql;

@@ -17,6 +17,7 @@ use crate::catalog::Checkpoint;
 use crate::clock::Clock;
 use crate::ddl::StoredCatalog;
 use crate::model::{ChannelId, Code, CollectionId, Fault, RequestId, Timestamp};
+use crate::origin::{ClientRequest, REQUESTS_MAX};
 use crate::store::{At, Counter, Row, RowState, Store, Table, Txn};
 use crate::tso::WindowStore;
 use manifest::Manifest;
@@ -67,6 +68,7 @@ struct Small {
     counters: BTreeMap<Counter, i64>,
     intents: BTreeMap<i64, String>,
     settings: BTreeMap<String, String>,
+    client_requests: BTreeMap<String, (String, Timestamp)>,
 }
 
 /// A [`Store`] over a [`MemoryData`].
@@ -333,6 +335,28 @@ impl Txn for MemoryTxn {
         at: Timestamp,
     ) -> Result<(), Fault> {
         self.state.requests.push((id, collection, at));
+        Ok(())
+    }
+
+    async fn client_request_get(&mut self, client: &str) -> Result<Option<String>, Fault> {
+        Ok(self.state.small.client_requests.get(client).map(|(digest, _)| digest.clone()))
+    }
+
+    async fn client_request_set(
+        &mut self,
+        request: &ClientRequest,
+        at: Timestamp,
+        oldest: Timestamp,
+    ) -> Result<(), Fault> {
+        let noted = &mut self.state.small.client_requests;
+        noted.remove(&request.client);
+        noted.retain(|_, (_, decided)| *decided >= oldest);
+        while noted.len() >= REQUESTS_MAX {
+            let first = noted.iter().min_by_key(|(_, (_, decided))| *decided);
+            let Some(first) = first.map(|(client, _)| client.clone()) else { break };
+            noted.remove(&first);
+        }
+        noted.insert(request.client.clone(), (request.digest.clone(), at));
         Ok(())
     }
 

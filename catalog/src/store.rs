@@ -1,6 +1,6 @@
 //! `Store`: what a back end keeps, in rows and transactions that know nothing of collections.
 //!
-//! All that the catalog describes is a [`Row`] of one of ten [`Table`]s. A row is never changed:
+//! All that the catalog describes is a [`Row`] of one of eleven [`Table`]s. A row is never changed:
 //! its version is ended and another added, so every past moment can still be read. The rules of
 //! what may change are in `ddl` and `rules`, once; a back end only keeps rows.
 
@@ -12,6 +12,7 @@ pub use manifest::ManifestTxn;
 
 use crate::catalog::Checkpoint;
 use crate::model::{ChannelId, CollectionId, Fault, RequestId, Timestamp};
+use crate::origin::ClientRequest;
 use crate::tso::WindowStore;
 
 /// The kinds of versioned rows.
@@ -37,6 +38,8 @@ pub enum Table {
     Grants,
     /// Custom groups of privileges; the owner is 0.
     PrivilegeGroups,
+    /// Groups of nodes; the owner is 0.
+    ResourceGroups,
 }
 
 /// Where the thing that a row describes stands. The discriminants are stored.
@@ -177,6 +180,16 @@ pub trait Txn: ManifestTxn {
         id: RequestId,
         collection: CollectionId,
         at: Timestamp,
+    ) -> Result<(), Fault>;
+    /// What the last request noted for a client asked for.
+    async fn client_request_get(&mut self, client: &str) -> Result<Option<String>, Fault>;
+    /// Notes a request in the place of the client's last one; forgets those noted before `oldest`,
+    /// and the oldest ones of too many.
+    async fn client_request_set(
+        &mut self,
+        request: &ClientRequest,
+        at: Timestamp,
+        oldest: Timestamp,
     ) -> Result<(), Fault>;
     /// A setting.
     async fn setting_get(&mut self, key: &str) -> Result<Option<String>, Fault>;

@@ -10,6 +10,8 @@
 mod access;
 #[path = "behaviour/alter.rs"]
 mod alter;
+#[path = "behaviour/content.rs"]
+mod content;
 #[path = "behaviour/ddl.rs"]
 mod ddl;
 #[path = "behaviour/files.rs"]
@@ -28,6 +30,10 @@ mod names;
 mod objects;
 #[path = "behaviour/postgres.rs"]
 mod postgres_only;
+#[path = "behaviour/repeated.rs"]
+mod repeated;
+#[path = "behaviour/resource.rs"]
+mod resource;
 
 use std::sync::Arc;
 
@@ -70,6 +76,7 @@ behaviours! {
         a_dropped_collection_is_unreadable_at_once_and_its_name_is_free,
         dropping_what_is_missing_is_harmless,
         the_past_is_described_as_it_was,
+        the_past_is_listed_as_it_was,
         a_partition_drop_is_decided_before_it_is_finished,
         pending_intents_survive_a_restart_and_are_rolled_forward,
         shards_are_spread_over_the_channels,
@@ -112,6 +119,13 @@ behaviours! {
         a_field_is_altered_in_place,
         an_altered_index_is_still_the_same_index,
     }
+    content {
+        an_added_field_is_current_only_when_it_is_finished,
+        a_field_that_cannot_be_added_is_refused,
+        a_change_of_a_collection_that_is_dropped_meanwhile_ends,
+        a_truncation_changes_nothing_but_the_version,
+        a_time_to_live_is_current_only_when_it_is_finished,
+    }
     keys {
         a_collection_with_a_partition_key_is_made_with_its_partitions,
         the_partitions_of_a_partition_key_cannot_be_changed,
@@ -148,6 +162,21 @@ behaviours! {
         access_is_the_same_after_a_restart,
         watchers_hear_of_every_change_of_access,
         concurrent_changes_of_access_are_all_made,
+    }
+    resource {
+        the_default_group_has_all_nodes_and_stays,
+        groups_come_and_go,
+        configs_that_make_no_sense_are_refused_and_change_nothing,
+        nodes_move_between_groups,
+        a_replica_moves_and_has_no_place_any_more_when_it_is_released,
+        the_number_of_groups_is_limited,
+        groups_are_the_same_after_a_restart,
+    }
+    repeated {
+        a_change_in_the_name_of_a_request_is_known_afterwards,
+        of_one_id_only_the_last_request_is_known,
+        a_change_that_failed_or_is_not_the_last_is_not_known,
+        requests_are_forgotten_after_a_while_and_when_they_are_too_many,
     }
     life {
         everything_is_there_after_a_restart,

@@ -10,6 +10,7 @@
 //! and in simulation. Long work leaves as an [`Effect`] and comes back through
 //! [`Channel::delete_found`].
 
+mod ddl;
 mod lookup;
 mod seal;
 mod shard;
@@ -19,19 +20,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ddl::created;
 use hashbrown::{HashMap, HashSet};
 use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{
     ChannelId, CollectionId, CollectionSchema, Fault, PartitionId, RequestId, Timestamp, VChannel,
 };
 use millstream_log::{Assembler, Delivery, Kind, Place, Record, Unit};
-use millstream_segment::{Applied, Position, RowRef, Sealed};
+use millstream_segment::{Applied, Position, RowRef, Sealed, ShardView};
 pub(crate) use seal::Stored;
 use seal::{Pace, repin};
 use shard::Shard;
 
 use crate::read::ReadShard;
-use crate::records::{ALL_PARTITIONS, DdlRecord, PARTITIONS};
+use crate::records::{ALL_PARTITIONS, PARTITIONS};
 
 /// How long the rows of a dropped partition stay readable at past times, in milliseconds.
 const RETENTION_MS: u64 = 600_000;
@@ -52,6 +54,8 @@ pub(crate) enum Effect {
     SealDue(VChannel),
     /// A shard was sealed: what it holds must be written out, then [`Channel::flushed`].
     Flush(Box<Flush>),
+    /// A shard has come: its readers' end.
+    Came(VChannel, Arc<ShardView>),
     /// A shard is gone, with its collection.
     Gone(VChannel),
 }
@@ -64,6 +68,8 @@ pub(crate) struct Flush {
     /// The effective time of the seal: the shard is closed through it once this is written out.
     pub(crate) eff: Timestamp,
     pub(crate) sealed: Sealed,
+    /// The last truncation that it saw.
+    pub(crate) truncated: i64,
 }
 
 /// The search of a filter delete for its rows: all that is visible at `eff` in the shard as it is.
@@ -273,7 +279,7 @@ impl Channel {
         }
         self.closed = self.closed.max(unit.ts);
         let since = self.closed.minus_ms(RETENTION_MS);
-        for (vchannel, shard) in self.shards.iter_mut().filter(|(_, s)| !s.dropped.is_empty()) {
+        for (vchannel, shard) in self.shards.iter_mut().filter(|(_, s)| s.writer.has_dropped()) {
             if shard.release_dropped(since) {
                 // The seal takes the files of these rows out of the manifest.
                 self.effects.push(Effect::SealDue(*vchannel));
@@ -309,7 +315,9 @@ impl Channel {
                 }
                 return Ok(());
             };
-            self.shards.insert(vchannel, Shard::new(schema, self.norms)?);
+            let shard = Shard::new(schema, self.norms)?;
+            self.effects.push(Effect::Came(vchannel, Arc::clone(&shard.view)));
+            self.shards.insert(vchannel, shard);
         }
         if let Some(shard) = self.shards.get_mut(&vchannel) {
             self.waiting_bytes += waiting.bytes;
@@ -370,42 +378,6 @@ impl Channel {
         }
     }
 
-    fn ddl(&mut self, vchannel: VChannel, eff: Timestamp, record: &Record) -> Result<(), String> {
-        let blob = record.blob().unwrap_or_default();
-        let collection = vchannel.collection;
-        let Some(shard) = self.shards.get_mut(&vchannel) else { return Ok(()) };
-        match DdlRecord::decode(&blob)? {
-            // The shard was made when this record was seen; a repeated one changes nothing.
-            DdlRecord::CollectionCreate { .. } => {}
-            DdlRecord::PartitionDrop { partition } => {
-                let mut changed = Vec::new();
-                shard.dropped.insert(partition);
-                shard.writer.partition_drop(partition, eff, &mut changed);
-                Self::changed(&mut self.effects, collection, eff, changed);
-            }
-            DdlRecord::CollectionDrop => {
-                let live = shard.writer.live();
-                let gone = live.map(|(partition, rows)| Applied { partition, rows: -rows });
-                Self::changed(&mut self.effects, collection, eff, gone.collect());
-                let shard = self.shards.remove(&vchannel);
-                self.gone.insert(vchannel);
-                if let Some(pinned) = shard.as_ref().and_then(|shard| shard.files.pinned()) {
-                    self.pins.remove(&(pinned, vchannel));
-                }
-                self.effects.push(Effect::Gone(vchannel));
-                // What was written behind the drop has nothing left to do.
-                for waiting in shard.into_iter().flat_map(|shard| shard.waiting) {
-                    self.waiting_bytes -= waiting.bytes;
-                    if waiting.records.iter().any(has_outcome) {
-                        let request = waiting.request;
-                        self.effects.push(Effect::Outcome { request, rows: Ok(0) });
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn changed(
         effects: &mut Vec<Effect>,
         collection: CollectionId,
@@ -437,14 +409,5 @@ fn has_outcome(record: &Record) -> bool {
         Kind::Update => true,
         Kind::Delete => record.blob().is_some(),
         Kind::Insert | Kind::Upsert | Kind::Seal | Kind::Ddl => false,
-    }
-}
-
-/// The schema that a first record of a shard brings.
-fn created(record: Option<&Record>) -> Result<Option<Arc<CollectionSchema>>, String> {
-    let Some(record) = record.filter(|r| r.kind() == Kind::Ddl) else { return Ok(None) };
-    match DdlRecord::decode(&record.blob().unwrap_or_default())? {
-        DdlRecord::CollectionCreate { schema } => Ok(Some(schema)),
-        DdlRecord::CollectionDrop | DdlRecord::PartitionDrop { .. } => Ok(None),
     }
 }

@@ -25,6 +25,7 @@ use crate::api::{
     QueryRequest, SearchReply, SearchRequest, Target,
 };
 use crate::ask::{Ask, Reply};
+use crate::census::ShardPart;
 use crate::flow::{self, Incoming, Local, Setup, WakeRequests, owner};
 use crate::pool::Pool;
 use crate::shared::Shared;
@@ -336,6 +337,12 @@ impl Dataflow {
     ) -> Result<bool, Fault> {
         let done = self.0.shared.wait_flushed(shards, through);
         done.await.map_err(|_| Fault::new(Code::ServiceUnavailable, "the server is stopping"))
+    }
+
+    /// What these shards consist of as far as they are applied, in order of their segments: close
+    /// their channels through a time before, to see all that was acknowledged by then.
+    pub fn parts_of(&self, shards: &[VChannel]) -> Vec<ShardPart> {
+        self.0.shared.census.parts_of(shards)
     }
 
     /// Has the graphs built that the indexes of a collection ask for, as they are now.

@@ -21,13 +21,16 @@ pub mod records;
 pub mod shard;
 
 mod ask;
+mod census;
 mod channel;
 mod flow;
 mod handle;
+mod interest;
 mod part;
 mod pool;
 mod read;
 mod shared;
 pub mod storage;
 
+pub use census::ShardPart;
 pub use handle::{Config, Dataflow, DeleteOutcome, Manual, Parts};

@@ -19,6 +19,7 @@ use millstream_expr::Plan;
 use millstream_segment::{RowRef, Selection, ShardView};
 
 use crate::api::Column;
+use crate::interest::Interest;
 pub(crate) use aggregate::aggregate;
 pub(crate) use gather::gather;
 use gather::{Budget, Place};
@@ -38,25 +39,43 @@ pub(crate) struct ReadShard {
     pub(crate) texts: Arc<[TextRef]>,
 }
 
+/// What the answers to a read have in common, whatever it asks.
+pub(crate) struct Run {
+    /// The time of the read.
+    pub(crate) as_of: Timestamp,
+    /// Threads that may work on it.
+    pub(crate) threads: usize,
+    /// Whether the answer is still waited for: asked with every chunk of rows.
+    pub(crate) interest: Interest,
+}
+
 /// The rows of one shard that a read sees, after its filter.
 fn selected(
     shard: &ReadShard,
-    as_of: Timestamp,
+    run: &Run,
     partitions: &[PartitionId],
     plan: Option<&Plan>,
 ) -> Result<Selection, Fault> {
-    let mut selection = shard.view.select(as_of, partitions);
-    filter(&mut selection, shard, plan)?;
+    run.interest.check()?;
+    let mut selection = shard.view.select(run.as_of, partitions);
+    filter(&mut selection, shard, plan, &run.interest)?;
     Ok(selection)
 }
 
 /// Keeps the rows that a plan keeps.
-fn filter(selection: &mut Selection, shard: &ReadShard, plan: Option<&Plan>) -> Result<(), Fault> {
+fn filter(
+    selection: &mut Selection,
+    shard: &ReadShard,
+    plan: Option<&Plan>,
+    interest: &Interest,
+) -> Result<(), Fault> {
     let Some(plan) = plan else { return Ok(()) };
-    let specs = shard.view.specs();
+    let specs = selection.all_specs();
     for chunk in &mut selection.chunks {
+        interest.check()?;
         let mut mask = std::mem::take(&mut chunk.mask);
-        plan.eval(chunk.rows, &ChunkColumns { chunk, specs, texts: &shard.texts }, &mut mask);
+        let columns = ChunkColumns { chunk, specs: &specs, texts: &shard.texts };
+        plan.eval(chunk.rows, &columns, &mut mask);
         chunk.mask = mask;
     }
     Ok(())

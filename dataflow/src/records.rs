@@ -19,6 +19,9 @@
 //!   `millstream_expr::Plan`. The partition is [`ALL_PARTITIONS`] or one partition. A delete by
 //!   filter may say in the column [`PARTITIONS`] in which partitions the rows are.
 //! - `Ddl`: no column, and the blob is an encoded [`DdlRecord`].
+//!
+//! A record of an older schema than the shard has lacks the columns that came later: its rows have
+//! the default there, or null.
 
 use std::sync::Arc;
 
@@ -95,6 +98,21 @@ pub enum DdlRecord {
     PartitionDrop {
         /// The partition.
         partition: PartitionId,
+    },
+    /// From here on rows have the fields of this schema, which only adds some to the one before.
+    SchemaSet {
+        /// The whole schema.
+        schema: Arc<CollectionSchema>,
+    },
+    /// All rows end; those that come later stay.
+    Truncate {
+        /// The intent, larger than those of earlier truncations: published again it ends nothing.
+        intent: i64,
+    },
+    /// From here on rows expire when they are older than this; an expired row stays so.
+    TtlSet {
+        /// Milliseconds; rows live for ever when there are none.
+        ms: Option<u64>,
     },
 }
 

@@ -10,11 +10,14 @@ use millstream_catalog::model::{ChannelId, Fault, RequestId, Timestamp, VChannel
 use parking_lot::Mutex;
 
 use crate::ask::{Ask, Reply};
+use crate::census::Census;
+use crate::interest::{Interest, Waiting};
 
 /// A caller that waits for the answer to its read.
 pub(crate) struct Caller {
     pub(crate) ask: Arc<Ask>,
     pub(crate) reply: oneshot::Sender<Result<Reply, Fault>>,
+    waiting: Waiting,
 }
 
 struct CloseWaiter {
@@ -87,6 +90,8 @@ pub(crate) struct Shared {
     rows: AtomicI64,
     scanned: AtomicU64,
     flushes: Mutex<Flushes>,
+    /// The shards of this process.
+    pub(crate) census: Census,
     pub(crate) on_checkpoint: OnCheckpoint,
 }
 
@@ -103,6 +108,7 @@ impl Shared {
             rows: AtomicI64::new(0),
             scanned: AtomicU64::new(0),
             flushes: Mutex::default(),
+            census: Census::default(),
             on_checkpoint,
         }
     }
@@ -164,7 +170,8 @@ impl Shared {
     pub(crate) fn call(&self, ask: Arc<Ask>) -> (u64, oneshot::Receiver<Result<Reply, Fault>>) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (reply, receiver) = oneshot::channel();
-        self.callers.lock().insert(id, Caller { ask, reply });
+        let waiting = Waiting::default();
+        self.callers.lock().insert(id, Caller { ask, reply, waiting });
         (id, receiver)
     }
 
@@ -182,6 +189,11 @@ impl Shared {
     /// Whether somebody still waits for an answer.
     pub(crate) fn is_waited_for(&self, id: u64) -> bool {
         self.callers.lock().contains_key(&id)
+    }
+
+    /// The interest of a caller, while it waits for its answer.
+    pub(crate) fn interest(&self, id: u64) -> Option<Interest> {
+        self.callers.lock().get(&id).map(|caller| caller.waiting.interest())
     }
 
     /// Registers a filter delete on this many shards.

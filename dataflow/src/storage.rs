@@ -34,7 +34,7 @@ use millstream_store::{Store, StoreError};
 
 pub(crate) use flusher::Flusher;
 pub(crate) use graphs::{Built, Graphs, graph_of};
-pub use graphs::{GraphSpec, Progress};
+pub use graphs::{GraphSpec, Progress, wants_graph};
 pub(crate) use load::load;
 pub use millstream_index::graph::GraphParams;
 

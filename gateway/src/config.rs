@@ -11,6 +11,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::quota::Settings;
 use crate::tls::Files;
 
 /// The file that is read when none is named and it is there.
@@ -71,6 +72,8 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Authorities, in PEM, that must have signed the certificate of every client.
     pub tls_client_ca: Option<PathBuf>,
+    /// Rates that are not to be exceeded, as `[SCOPE.]KIND=RATE`; see [`crate::quota::Settings`].
+    pub quota: Vec<String>,
 }
 
 impl Default for Config {
@@ -95,6 +98,7 @@ impl Default for Config {
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
+            quota: Vec::new(),
         }
     }
 }
@@ -183,6 +187,10 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_ca: Option<PathBuf>,
+    /// A rate that is not to be exceeded, as insert_mb=64 or collection.search_vps=100 (repeatable)
+    #[arg(long, global = true, value_name = "[SCOPE.]KIND=RATE")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quota: Vec<String>,
 }
 
 /// Reads the settings from all their places.
@@ -228,6 +236,7 @@ impl Config {
         if self.tls_client_ca.is_some() && self.tls_cert.is_none() {
             return Err("tls_client_ca needs tls_cert and tls_key".to_owned());
         }
+        Settings::parse(&self.quota)?;
         Ok(self)
     }
 
@@ -296,6 +305,7 @@ mod tests {
         assert!(with_file("catalog = \"mysql://x\"\n").unwrap_err().contains("mysql://x"));
         assert!(with_file("tls_cert = \"x\"\n").unwrap_err().contains("tls_key"));
         assert!(with_file("tls_client_ca = \"x\"\n").unwrap_err().contains("needs tls_cert"));
+        assert!(with_file("quota = [\"rows=x\"]\n").unwrap_err().contains("rows=x"));
         let missing = Flags { config: Some("/nowhere/at/all.toml".into()), ..Flags::default() };
         assert!(load(&missing).unwrap_err().contains("does not exist"));
     }

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_catalog::catalog::{Catalog, IdKind};
 use millstream_catalog::ids::{BLOCK_IDS, IdBlocks};
-use millstream_catalog::model::{Collection, CollectionId, Fault, LoadState, RequestId, Timestamp};
+use millstream_catalog::model::{
+    ChannelId, Collection, CollectionId, Fault, LoadState, RequestId, Timestamp,
+};
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::Dataflow;
 use millstream_log::Writer;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::auth::Door;
 use crate::deadlines::Deadlines;
 use crate::guarantee::Closer;
 use crate::meta_cache::MetaCache;
 use crate::queue::Queues;
+use crate::quota::{self, Quotas};
 use crate::telemetry::Telemetry;
 
 /// A request without a deadline of its own is given up after this long.
@@ -38,6 +41,10 @@ pub struct Parts {
     pub slow: Duration,
     /// Whether clients must say who they are.
     pub auth: bool,
+    /// Where clients connect.
+    pub address: String,
+    /// What the settings say of quotas.
+    pub quotas: quota::Settings,
 }
 
 /// The state of a gateway. There is no state of clients: any gateway can answer any request.
@@ -62,6 +69,8 @@ pub struct Gateway {
     pub queues: Queues,
     /// Limits the time of requests.
     pub deadlines: Deadlines,
+    /// Who may do how much.
+    pub quotas: Quotas,
     /// Counts.
     pub telemetry: Telemetry,
     /// Requests that take longer are logged.
@@ -70,6 +79,14 @@ pub struct Gateway {
     pub garbage: Arc<Notify>,
     /// Whether a decided change waits to be carried to its end.
     pub unfinished: AtomicBool,
+    /// The place of the one change of metadata that is on its way to the log.
+    pub turn: Semaphore,
+    /// Where clients connect.
+    pub address: String,
+    /// When the gateway was made.
+    pub started: Instant,
+    /// The same in the cluster's time.
+    pub started_at: Timestamp,
     process: u64,
     requests: AtomicU64,
 }
@@ -77,7 +94,8 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway over a catalog, a log and workers; must be made in a runtime.
     pub fn new(parts: Parts, rpcs: &[&'static str]) -> Arc<Gateway> {
-        let Parts { catalog, writer, dataflow, garbage, process, slow, auth } = parts;
+        let Parts { catalog, writer, dataflow, garbage, process, slow, auth, address, quotas } =
+            parts;
         let tso = catalog.tso();
         let deadlines = Deadlines::start();
         Arc::new(Gateway {
@@ -91,17 +109,22 @@ impl Gateway {
             },
             row_ids: IdBlocks::new(Arc::clone(&catalog), IdKind::Row, BLOCK_IDS),
             queues: Queues::default(),
+            quotas: Quotas::new(quotas, Arc::clone(&catalog)),
             deadlines,
             telemetry: Telemetry::new(rpcs),
             garbage,
             unfinished: AtomicBool::new(true),
+            turn: Semaphore::new(1),
             requests: AtomicU64::new(1),
             catalog,
+            started: Instant::now(),
+            started_at: tso.try_now().unwrap_or(Timestamp::MIN),
             tso,
             writer,
             dataflow,
             slow,
             process,
+            address,
         })
     }
 
@@ -120,6 +143,11 @@ impl Gateway {
             Some(now) => Ok(now),
             None => self.tso.now().await,
         }
+    }
+
+    /// The channels of the log.
+    pub fn channels(&self) -> impl Iterator<Item = ChannelId> + use<> {
+        (0..self.catalog.channels()).map(ChannelId)
     }
 
     /// A collection by name, or by id when the name is empty.

@@ -16,6 +16,12 @@ pub mod milvus {
         pub mod schema {
             tonic::include_proto!("milvus.proto.schema");
         }
+        pub mod rg {
+            tonic::include_proto!("milvus.proto.rg");
+        }
+        pub mod feder {
+            tonic::include_proto!("milvus.proto.feder");
+        }
         pub mod milvus {
             tonic::include_proto!("milvus.proto.milvus");
         }
@@ -23,8 +29,9 @@ pub mod milvus {
 }
 
 pub use milvus::proto::common::Status;
+pub use milvus::proto::feder::{ListIndexedSegmentRequest, ListIndexedSegmentResponse};
 pub use milvus::proto::milvus::*;
-pub use milvus::proto::{common, schema};
+pub use milvus::proto::{common, rg, schema};
 
 /// The true descriptors of everything above, as a serialized `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

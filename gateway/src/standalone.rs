@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::files::{self, CatalogArchive};
 use crate::gateway::{Gateway, Parts};
+use crate::quota::Settings;
 use crate::service::{Limited, RPCS, Service, Wire};
 use crate::tls::Tls;
 use crate::{ddl, pb, telemetry};
@@ -109,6 +110,8 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         process: rand::random(),
         slow: Duration::from_millis(config.slow_request_ms),
         auth: config.auth,
+        quotas: Settings::parse(&config.quota).map_err(StartError::Other)?,
+        address: listener.local_addr().map_err(|e| StartError::Other(e.to_string()))?.to_string(),
     };
     let gateway = Gateway::new(parts, RPCS);
     gateway.row_ids.refill_in_background();

@@ -8,7 +8,7 @@ use millstream_tests::process::{Process, setting};
 use millstream_tests::site::{Site, Variant};
 
 /// Scripts that every version of pymilvus runs, in this order, on one server.
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 10] = [
     "quickstart.py",
     "hello_orm.py",
     "keys_and_types.py",
@@ -17,6 +17,8 @@ const SCRIPTS: [&str; 8] = [
     "searches.py",
     "tenants.py",
     "names.py",
+    "changes.py",
+    "cluster.py",
 ];
 /// A script that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -55,7 +57,7 @@ fn pymilvus(python: &str, variant: Variant) {
 fn node(variant: Variant) {
     let modules = setting("MILLSTREAM_TEST_NODE_PATH").expect("the Node SDK");
     let site = Site::start(variant).expect("a server");
-    for script in ["quickstart.cjs", "types.cjs"] {
+    for script in ["quickstart.cjs", "types.cjs", "changes.cjs", "cluster.cjs"] {
         let mut command = Command::new("node");
         command.env("NODE_PATH", &modules).arg(file("node").join(script));
         run(&site, script, &mut command);

@@ -1,11 +1,12 @@
 //! Changes of collections, fields and indexes in place: properties, descriptions, limits of values.
 //!
 //! **Absent on purpose.** Nothing here changes how rows are stored, so the log need not hear of it
-//! and the schema keeps its version.
+//! and the schema keeps its version. A time to live is only decided here.
 
 use super::rows::{self, CollectionBody, from_json, to_json};
-use super::{Change, collection};
-use crate::catalog::{CollectionAlter, FieldAlter};
+use super::{Change, collection, intent};
+use crate::catalog::{CollectionAlter, FieldAlter, Intent, IntentOp};
+use crate::model::limits::COLLECTION_TTL;
 use crate::model::{Code, CollectionId, CollectionSchema, Fault, FieldId, LoadState, Props};
 use crate::rules;
 use crate::store::{At, Row, Table};
@@ -13,13 +14,14 @@ use crate::store::{At, Row, Table};
 pub(super) async fn collection(
     change: &mut Change,
     id: CollectionId,
-    alter: CollectionAlter,
-) -> Result<(), Fault> {
+    mut alter: CollectionAlter,
+) -> Result<Option<Intent>, Fault> {
     let row = collection::row(&mut *change.txn, id).await?;
     let there = rows::collection(&mut *change.txn, row.clone(), At::Now).await?;
     if there.load() == LoadState::Loaded {
         rules::check_alterable(&there.name, &alter.set, &alter.drop)?;
     }
+    let ttl = new_ttl(&there.properties, &mut alter);
     let mut body: CollectionBody = from_json("collection", row.id, &row.body)?;
     body.properties = rules::props_changed(body.properties, alter.set, &alter.drop)?;
     body.consistency = alter.consistency.unwrap_or(body.consistency);
@@ -37,11 +39,28 @@ pub(super) async fn collection(
         change.renew(Table::Collections, Row { body, ..row }).await?;
         change.touch(id.0);
     }
-    Ok(())
+    let Some(ttl) = ttl else { return Ok(None) };
+    let row = collection::row(&mut *change.txn, id).await?;
+    let there = rows::collection(&mut *change.txn, row, At::Now).await?;
+    intent::add(change, id.0, IntentOp::TtlSet(there, ttl)).await.map(Some)
+}
+
+/// Takes the time to live out of what is to be altered: its new value, or none, if it changes.
+fn new_ttl(there: &Props, alter: &mut CollectionAlter) -> Option<Option<String>> {
+    let is_ttl = |key: &String| key == COLLECTION_TTL;
+    let given = alter.set.extract_if(.., |(key, _)| is_ttl(key)).last();
+    let dropped = alter.drop.extract_if(.., |key| is_ttl(key)).last();
+    let wanted = given.map(|(_, value)| value);
+    let known = there.iter().find(|(key, _)| is_ttl(key)).map(|(_, value)| value);
+    let is_asked = wanted.is_some() || dropped.is_some();
+    (is_asked && known != wanted.as_ref()).then_some(wanted)
 }
 
 /// The row of a collection's schema, and what it holds.
-async fn schema(change: &mut Change, id: CollectionId) -> Result<(Row, CollectionSchema), Fault> {
+pub(super) async fn schema(
+    change: &mut Change,
+    id: CollectionId,
+) -> Result<(Row, CollectionSchema), Fault> {
     let rows = change.txn.list(Table::Schemas, &[id.0], At::Now).await?;
     let missing = || Fault::internal(format!("collection {id} has no schema in the catalog"));
     let row = rows.into_iter().next_back().ok_or_else(missing)?;

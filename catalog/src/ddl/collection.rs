@@ -49,12 +49,16 @@ pub(super) async fn by_id(txn: &mut dyn Txn, id: CollectionId) -> Result<Arc<Col
     rows::collection(txn, row, At::Now).await
 }
 
-pub(super) async fn list(txn: &mut dyn Txn, database: &str) -> Result<Vec<Arc<Collection>>, Fault> {
-    let owner = database::row(txn, database, At::Now).await?;
-    let mut rows = txn.list(Table::Collections, &[owner.id], At::Now).await?;
+pub(super) async fn list(
+    txn: &mut dyn Txn,
+    database: &str,
+    at: At,
+) -> Result<Vec<Arc<Collection>>, Fault> {
+    let owner = database::row(txn, database, at).await?;
+    let mut rows = txn.list(Table::Collections, &[owner.id], at).await?;
     rows.retain(|row| row.state == RowState::Current);
     let names = HashMap::from([(owner.id, owner.name)]);
-    rows::collections(txn, rows, &names, At::Now).await
+    rows::collections(txn, rows, &names, at).await
 }
 
 pub(super) async fn all(txn: &mut dyn Txn) -> Result<Vec<Arc<Collection>>, Fault> {

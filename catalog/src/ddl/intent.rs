@@ -1,7 +1,7 @@
 //! Intents: changes that are decided and need a record in the log before they are current.
 
-use super::Change;
 use super::rows::{CollectionBody, from_json, to_json};
+use super::{Change, content};
 use crate::catalog::{Intent, IntentOp};
 use crate::model::Fault;
 use crate::store::{At, Row, RowState, Table, Txn};
@@ -48,13 +48,17 @@ pub(super) async fn finish(change: &mut Change, id: i64) -> Result<(), Fault> {
             }
             change.touch(id);
         }
-        IntentOp::PartitionDrop(collection, _) => {
-            let id = collection.id.0;
-            let row = change.txn.get(Table::Collections, id, At::Now).await?;
-            if let Some(row) = row.filter(|row| row.state == RowState::Current) {
-                change.renew(Table::Collections, row).await?;
-            }
-            change.touch(id);
+        IntentOp::PartitionDrop(collection, _) | IntentOp::Truncate(collection) => {
+            content::renewed(change, collection.id).await?;
+            change.touch(collection.id.0);
+        }
+        IntentOp::FieldAdd(after, field) => {
+            content::field_added(change, &after, field).await?;
+            change.touch(after.id.0);
+        }
+        IntentOp::TtlSet(collection, value) => {
+            content::ttl_set(change, collection.id, value).await?;
+            change.touch(collection.id.0);
         }
     }
     Ok(())

@@ -11,11 +11,13 @@ mod access;
 mod alias;
 mod alter;
 mod collection;
+mod content;
 mod database;
 mod index;
 mod intent;
 mod manifest;
 mod partition;
+mod resource;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -32,9 +34,11 @@ use crate::catalog::{
 };
 use crate::clock::Clock;
 use crate::model::{
-    ChannelId, Collection, CollectionId, Database, Fault, FieldId, FileRef, IndexDef, LoadState,
-    Partition, PartitionId, Props, RequestId, Segment, SegmentId, ShardState, Timestamp, limits,
+    ChannelId, Collection, CollectionId, Database, Fault, FieldId, FieldSchema, FileRef, IndexDef,
+    LoadState, Partition, PartitionId, Props, RequestId, Segment, SegmentId, ShardState, Timestamp,
+    limits,
 };
+use crate::origin::{self, ClientRequest};
 use crate::rules::{self, Limits};
 use crate::store::{At, Counter, Store, Table, Txn};
 use crate::tso::{Tso, WindowStore};
@@ -109,6 +113,7 @@ impl StoredCatalog {
             catalog.database_create(limits::DEFAULT_DATABASE, Props::new()).await?;
         }
         catalog.access_start().await?;
+        catalog.resource_start().await?;
         Ok(catalog)
     }
 
@@ -132,7 +137,16 @@ impl StoredCatalog {
     }
 
     /// Commits what was changed; undoes the transaction when nothing was.
-    async fn commit(&self, change: Change) -> Result<(), Fault> {
+    ///
+    /// In the name of a client's request, even nothing is noted as what it did.
+    async fn commit(&self, mut change: Change) -> Result<(), Fault> {
+        if let Some(request) = origin::current() {
+            let oldest = change.at.minus_ms(origin::REPEATED_MS);
+            change.txn.client_request_set(&request, change.at, oldest).await?;
+            if change.touched.is_none() {
+                return change.txn.commit_quietly().await;
+            }
+        }
         let Some(changed) = change.touched else { return Ok(()) };
         let watchers = Arc::clone(&self.watchers);
         change.txn.commit(changed, Box::new(move || watchers.tell(changed))).await
@@ -166,6 +180,11 @@ impl Catalog for StoredCatalog {
             IdKind::Row => Counter::Row,
         };
         self.store.count_up(counter, i64::from(count)).await
+    }
+
+    async fn request_done(&self, request: &ClientRequest) -> Result<bool, Fault> {
+        let digest = self.store.read().await?.client_request_get(&request.client).await?;
+        Ok(digest.is_some_and(|digest| digest == request.digest))
     }
 
     async fn database_create(&self, name: &str, properties: Props) -> Result<Database, Fault> {
@@ -223,10 +242,29 @@ impl Catalog for StoredCatalog {
         Ok(intent)
     }
 
+    async fn field_add(
+        &self,
+        collection: CollectionId,
+        field: FieldSchema,
+    ) -> Result<Intent, Fault> {
+        let mut change = self.change().await?;
+        let intent = content::field_add(&mut change, collection, field).await?;
+        self.commit(change).await?;
+        Ok(intent)
+    }
+
+    async fn collection_truncate(&self, collection: CollectionId) -> Result<Intent, Fault> {
+        let mut change = self.change().await?;
+        let intent = content::truncate(&mut change, collection).await?;
+        self.commit(change).await?;
+        Ok(intent)
+    }
+
     async fn intent_finish(&self, intent: i64) -> Result<(), Fault> {
         let mut change = self.change().await?;
         intent::finish(&mut change, intent).await?;
-        self.commit(change).await
+        // It may be anybody's.
+        origin::apart(self.commit(change)).await
     }
 
     async fn intents_pending(&self) -> Result<Vec<Intent>, Fault> {
@@ -254,7 +292,17 @@ impl Catalog for StoredCatalog {
     }
 
     async fn collection_list(&self, database: &str) -> Result<Vec<Arc<Collection>>, Fault> {
-        collection::list(&mut *self.store.read().await?, database).await
+        collection::list(&mut *self.store.read().await?, database, At::Now).await
+    }
+
+    async fn collection_list_at(
+        &self,
+        database: &str,
+        at: Timestamp,
+    ) -> Result<Vec<Arc<Collection>>, Fault> {
+        // In turn with the changes, as `collection_at`.
+        let mut change = self.change().await?;
+        collection::list(&mut *change.txn, database, At::Past(at)).await
     }
 
     async fn collection_all(&self) -> Result<Vec<Arc<Collection>>, Fault> {
@@ -277,10 +325,11 @@ impl Catalog for StoredCatalog {
         &self,
         collection: CollectionId,
         alter: CollectionAlter,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<Intent>, Fault> {
         let mut change = self.change().await?;
-        alter::collection(&mut change, collection, alter).await?;
-        self.commit(change).await
+        let intent = alter::collection(&mut change, collection, alter).await?;
+        self.commit(change).await?;
+        Ok(intent)
     }
 
     async fn field_alter(
@@ -364,6 +413,9 @@ impl Catalog for StoredCatalog {
     ) -> Result<(), Fault> {
         let mut change = self.change().await?;
         partition::load_set(&mut change, collection, partitions, state).await?;
+        if state == LoadState::NotLoaded && partitions.is_empty() {
+            resource::forget(&mut change, collection).await?;
+        }
         self.commit(change).await
     }
 

@@ -18,6 +18,7 @@ use crate::model::{
     ChannelId, Code, CollectionId, CollectionSchema, ConsistencyLevel, DataType, Fault, FieldId,
     FieldSchema, LoadState, RequestId, Timestamp,
 };
+use crate::origin::ClientRequest;
 use crate::rules::Limits;
 use crate::store::{At, Counter, Row, Store, Table, Txn};
 use crate::tso::WindowStore;
@@ -175,6 +176,20 @@ impl Txn for FusedTxn {
         self.0.request_add(id, collection, at).await
     }
 
+    async fn client_request_get(&mut self, client: &str) -> Result<Option<String>, Fault> {
+        self.0.client_request_get(client).await
+    }
+
+    async fn client_request_set(
+        &mut self,
+        request: &ClientRequest,
+        at: Timestamp,
+        oldest: Timestamp,
+    ) -> Result<(), Fault> {
+        burn(&self.1)?;
+        self.0.client_request_set(request, at, oldest).await
+    }
+
     async fn setting_get(&mut self, key: &str) -> Result<Option<String>, Fault> {
         self.0.setting_get(key).await
     }
@@ -232,7 +247,7 @@ fn new_index(name: &str) -> NewIndex {
 }
 
 /// Every kind of change, each possible after those before it.
-const CHANGES: usize = 24;
+const CHANGES: usize = 30;
 
 async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
     let c = || catalog.collection_get("default", "c");
@@ -244,12 +259,13 @@ async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
         Some(intent) => catalog.intent_finish(intent.id).await,
         None => Ok(()),
     };
+    let is_pending = async || catalog.intents_pending().await.map(|all| !all.is_empty());
     match which {
         0 => catalog.database_create("d", Vec::new()).await.map(|_| ()),
         1 => catalog.database_alter("d", set(), Vec::new()).await,
         2 => catalog.database_drop("d").await,
         3 => create(1, "c").await,
-        4 | 9 | 17 | 21 => finish().await,
+        4 | 9 | 16 | 18 | 20 | 23 | 27 => finish().await,
         5 => catalog.partition_create(c().await?.id, "p").await.map(|_| ()),
         6 => catalog.load_set(c().await?.id, &[], LoadState::Loaded).await,
         7 => catalog.load_set(c().await?.id, &[], LoadState::NotLoaded).await,
@@ -263,18 +279,34 @@ async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
                 description: Some("of words".to_owned()),
                 ..CollectionAlter::default()
             };
-            catalog.collection_alter(c().await?.id, alter).await
+            catalog.collection_alter(c().await?.id, alter).await.map(|_| ())
         }
         14 => {
             let alter = FieldAlter { set: set(), max_length: Some(9), ..FieldAlter::default() };
             catalog.field_alter(c().await?.id, FieldId(100), alter).await
         }
-        15 => catalog.alias_create("default", "a", "c").await,
-        16 => create(2, "other").await,
-        18 => catalog.alias_alter("default", "a", "other").await,
-        19 => catalog.collection_rename(("default", "c"), ("default", "r")).await.map(|_| ()),
-        20 => catalog.collection_drop("default", "r").await.map(|_| ()),
-        22 => catalog.alias_drop("default", "a").await,
+        15 => {
+            let field = FieldSchema {
+                nullable: true,
+                ..FieldSchema::new(FieldId(0), "added", DataType::Int64)
+            };
+            catalog.field_add(c().await?.id, field).await.map(|_| ())
+        }
+        // The same again would be another one.
+        17 if is_pending().await? => Ok(()),
+        17 => catalog.collection_truncate(c().await?.id).await.map(|_| ()),
+        19 if is_pending().await? => Ok(()),
+        19 => {
+            let set = vec![("collection.ttl.seconds".to_owned(), "7".to_owned())];
+            let alter = CollectionAlter { set, ..CollectionAlter::default() };
+            catalog.collection_alter(c().await?.id, alter).await.map(|_| ())
+        }
+        21 => catalog.alias_create("default", "a", "c").await,
+        22 => create(2, "other").await,
+        24 => catalog.alias_alter("default", "a", "other").await,
+        25 => catalog.collection_rename(("default", "c"), ("default", "r")).await.map(|_| ()),
+        26 => catalog.collection_drop("default", "r").await.map(|_| ()),
+        28 => catalog.alias_drop("default", "a").await,
         _ => catalog.collection_create(RequestId(3), keyed_collection("k")).await.map(|_| ()),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ChannelId, CollectionId, DatabaseId, FieldId, IndexId, PartitionId, VChannel};
+use super::limits::COLLECTION_TTL;
 use super::schema::CollectionSchema;
 use super::time::Timestamp;
 
@@ -53,6 +54,13 @@ impl ConsistencyLevel {
             _ => return None,
         })
     }
+}
+
+/// Milliseconds of a time to live in seconds; none when rows live for ever: 0, -1 or nothing.
+pub fn ttl_ms(value: &str) -> Option<u64> {
+    let seconds: u64 = value.trim().parse().ok()?;
+    let ms = seconds.saturating_mul(1_000).min(Timestamp::MAX.physical_ms());
+    (ms > 0).then_some(ms)
 }
 
 /// Where a collection or partition stands between its intent and the moment it is current.
@@ -171,6 +179,12 @@ impl Collection {
     pub fn load(&self) -> LoadState {
         let loaded = self.partitions.iter().any(|p| p.load == LoadState::Loaded);
         if loaded { LoadState::Loaded } else { LoadState::NotLoaded }
+    }
+
+    /// Milliseconds after which rows expire; never when there are none.
+    pub fn ttl_ms(&self) -> Option<u64> {
+        let found = self.properties.iter().find(|(key, _)| key == COLLECTION_TTL);
+        found.and_then(|(_, value)| ttl_ms(value))
     }
 
     /// The shards with their physical channels.

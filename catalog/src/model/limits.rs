@@ -23,6 +23,11 @@ pub const SPARSE_INDEX_MAX: u32 = u32::MAX - 1;
 pub const VARCHAR_LENGTH_MAX: u32 = 65_535;
 /// Largest JSON value, in bytes.
 pub const JSON_LENGTH_MAX: usize = 65_536;
+/// Longest default text of a field that is added to a collection, in bytes: rows that are there hold
+/// it once each as soon as they are read.
+pub const ADDED_DEFAULT_MAX: usize = 1_024;
+/// The property of a collection that says after how many seconds its rows expire.
+pub const COLLECTION_TTL: &str = "collection.ttl.seconds";
 /// Most shards of a collection.
 pub const SHARDS_MAX: u32 = 16;
 /// Most partitions of a collection.
@@ -41,6 +46,8 @@ pub const ROLES_MAX: usize = 10;
 pub const GRANTS_MAX: usize = 65_536;
 /// Most custom groups of privileges.
 pub const PRIVILEGE_GROUPS_MAX: usize = 1_024;
+/// Most resource groups, the default one among them.
+pub const RESOURCE_GROUPS_MAX: usize = 1_024;
 /// Largest `topk`, `nq` and `limit + offset`.
 pub const TOPK_MAX: u64 = 16_384;
 /// Largest gRPC message accepted, in bytes.

@@ -66,7 +66,8 @@ impl Segment {
     }
 }
 
-/// What a shard knows of one of its partitions.
+/// What a shard knows of one of its partitions; there are several of one that was truncated, of which
+/// the last one gets the rows that come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotState {
     /// The partition.
@@ -95,4 +96,10 @@ pub struct ShardState {
     pub slots: Vec<SlotState>,
     /// Deletes of rows that are in segments, in the order in which they apply.
     pub deltas: Vec<FileRef>,
+    /// The times to live that it had, in milliseconds, with the times from which they hold.
+    #[serde(default)]
+    pub expiry: Vec<(Timestamp, Option<u64>)>,
+    /// The intent of the last truncation that it saw; 0 for none.
+    #[serde(default)]
+    pub truncated: i64,
 }

@@ -14,6 +14,7 @@ mod time;
 
 pub use collection::{
     Collection, CollectionState, ConsistencyLevel, Database, IndexDef, LoadState, Partition, Props,
+    ttl_ms,
 };
 pub use error::{Code, Fault};
 pub use ids::{

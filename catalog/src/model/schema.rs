@@ -296,7 +296,7 @@ pub struct CollectionSchema {
     pub description: String,
     /// Whether rows may carry keys that are no field.
     pub enable_dynamic_field: bool,
-    /// Fields in the user's order; the dynamic field, if any, is the last.
+    /// Fields in the user's order, the dynamic field, if any, then those that were added later.
     pub fields: Vec<FieldSchema>,
     /// Counts changes of the schema, from 0.
     pub version: u32,

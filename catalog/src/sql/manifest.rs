@@ -15,10 +15,10 @@ use crate::model::{
 use crate::store::ManifestTxn;
 
 /// The columns of a shard, as [`ShardRecord`] reads them.
-const SHARD: &str =
-    "collection, shard, channel, applied_seq, applied_index, closed, since, slots, deltas";
+const SHARD: &str = "collection, shard, channel, applied_seq, applied_index, closed, since, slots, \
+                     deltas, expiry, truncated";
 /// [`SHARD`] as they come.
-type ShardRecord = (i64, i64, i64, i64, i64, i64, i64, String, String);
+type ShardRecord = (i64, i64, i64, i64, i64, i64, i64, String, String, String, i64);
 /// The columns of a segment, as [`SegmentRecord`] reads them.
 const SEGMENT: &str = "id, collection, shard, partition_id, slot, first_row, row_count, min_ts, \
                        max_ts, files";
@@ -63,7 +63,8 @@ fn large(number: u64) -> Result<i64, Fault> {
 }
 
 fn to_shard(record: ShardRecord) -> Result<ShardState, Fault> {
-    let (collection, shard, channel, seq, index, closed, since, slots, deltas) = record;
+    let (collection, shard, channel, seq, index, closed, since, slots, deltas, expiry, truncated) =
+        record;
     let of = |list: &str| format!("{list} of shard {shard} of collection {collection}");
     Ok(ShardState {
         vchannel: VChannel { collection: CollectionId(collection), shard: small(shard)? },
@@ -73,6 +74,8 @@ fn to_shard(record: ShardRecord) -> Result<ShardState, Fault> {
         since: from_sql(since)?,
         slots: from_json(&slots, || of("slots"))?,
         deltas: from_json(&deltas, || of("deltas"))?,
+        expiry: from_json(&expiry, || of("times to live"))?,
+        truncated,
     })
 }
 
@@ -136,10 +139,12 @@ impl ManifestTxn for SqlTxn {
             "INSERT INTO shards ({SHARD}) VALUES ({}) ON CONFLICT (collection, shard) \
              DO UPDATE SET channel = excluded.channel, applied_seq = excluded.applied_seq, \
              applied_index = excluded.applied_index, closed = excluded.closed, \
-             since = excluded.since, slots = excluded.slots, deltas = excluded.deltas",
-            marks(0, 9)
+             since = excluded.since, slots = excluded.slots, deltas = excluded.deltas, \
+             expiry = excluded.expiry, truncated = excluded.truncated",
+            marks(0, 11)
         );
         let (slots, deltas) = (to_json(&state.slots)?, to_json(&state.deltas)?);
+        let expiry = to_json(&state.expiry)?;
         let args = [
             Arg::Int(state.vchannel.collection.0),
             Arg::Int(i64::from(state.vchannel.shard)),
@@ -150,6 +155,8 @@ impl ManifestTxn for SqlTxn {
             Arg::Int(ts(state.since)?),
             Arg::Text(&slots),
             Arg::Text(&deltas),
+            Arg::Text(&expiry),
+            Arg::Int(state.truncated),
         ];
         self.change(sql, &args).await.map(|_| ())
     }

@@ -6,6 +6,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::link::{Arg, Open, commit_fault, fault};
 use super::{CHANGES, from_sql, ts};
 use crate::model::{CollectionId, Fault, RequestId, Timestamp};
+use crate::origin::{ClientRequest, REQUESTS_MAX};
 use crate::store::{At, Counter, Row, RowState, Table, Txn};
 
 /// Rows or ids in one statement: SQLite allows 32,766 arguments, and a row has 10 at most.
@@ -40,6 +41,7 @@ const fn name(table: Table) -> &'static str {
         Table::Roles => "roles",
         Table::Grants => "grants",
         Table::PrivilegeGroups => "privilege_groups",
+        Table::ResourceGroups => "resource_groups",
     }
 }
 
@@ -269,6 +271,30 @@ impl Txn for SqlTxn {
     ) -> Result<(), Fault> {
         let sql = "INSERT INTO requests (request, collection, decided) VALUES ($1, $2, $3)";
         let args = [Arg::Text(&id.to_string()), Arg::Int(collection.0), Arg::Int(ts(at)?)];
+        self.change(sql.to_owned(), &args).await.map(|_| ())
+    }
+
+    async fn client_request_get(&mut self, client: &str) -> Result<Option<String>, Fault> {
+        let sql = "SELECT digest FROM client_requests WHERE client = $1".to_owned();
+        let args = [Arg::Text(client)];
+        let rows: Vec<(String,)> = self.open.query(sql, &args).await.map_err(fault)?;
+        Ok(rows.into_iter().next().map(|row| row.0))
+    }
+
+    async fn client_request_set(
+        &mut self,
+        request: &ClientRequest,
+        at: Timestamp,
+        oldest: Timestamp,
+    ) -> Result<(), Fault> {
+        let sql = format!(
+            "DELETE FROM client_requests WHERE client = $1 OR decided < $2 OR decided <= \
+             (SELECT decided FROM client_requests ORDER BY decided DESC LIMIT 1 OFFSET {})",
+            REQUESTS_MAX - 1
+        );
+        self.change(sql, &[Arg::Text(&request.client), Arg::Int(ts(oldest)?)]).await?;
+        let sql = "INSERT INTO client_requests (client, digest, decided) VALUES ($1, $2, $3)";
+        let args = [Arg::Text(&request.client), Arg::Text(&request.digest), Arg::Int(ts(at)?)];
         self.change(sql.to_owned(), &args).await.map(|_| ())
     }
 

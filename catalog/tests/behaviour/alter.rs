@@ -68,11 +68,11 @@ pub(crate) async fn how_data_are_held_is_fixed_while_they_are_loaded(home: Arc<H
     let loaded = "collection already loaded[collection=c]";
     for (outcome, text) in [
         (
-            catalog.collection_alter(c.id, altered(mmap(), &[])).await,
+            catalog.collection_alter(c.id, altered(mmap(), &[])).await.map(drop),
             "can not alter mmap properties if collection loaded",
         ),
         (
-            catalog.collection_alter(c.id, altered(Vec::new(), &["mmap.enabled"])).await,
+            catalog.collection_alter(c.id, altered(Vec::new(), &["mmap.enabled"])).await.map(drop),
             "can not delete mmap properties if collection loaded",
         ),
         (

@@ -277,3 +277,27 @@ pub(crate) async fn watchers_hear_of_each_change_after_it_is_committed(home: Arc
     catalog.database_create("d", Vec::new()).await.unwrap();
     assert_eq!(*heard.lock(), [None]);
 }
+
+pub(crate) async fn the_past_is_listed_as_it_was(home: Arc<Home>) {
+    let catalog = home.open().await;
+    let names = async |at| {
+        let listed = catalog.collection_list_at("default", at).await.unwrap();
+        listed.iter().map(|c| c.name.clone()).collect::<Vec<_>>()
+    };
+    let start = catalog.tso().now().await.unwrap();
+    create(&catalog, "a").await;
+    create(&catalog, "b").await;
+    let both = catalog.tso().now().await.unwrap();
+    catalog.collection_rename(("default", "a"), ("default", "z")).await.unwrap();
+    let renamed = catalog.tso().now().await.unwrap();
+    drop_whole(&catalog, "b").await;
+    let dropped = catalog.tso().now().await.unwrap();
+    assert_eq!(names(start).await, [""; 0]);
+    assert_eq!(names(both).await, ["a", "b"]);
+    assert_eq!(names(renamed).await, ["z", "b"]);
+    assert_eq!(names(dropped).await, ["z"]);
+    let then = catalog.collection_list_at("default", both).await.unwrap();
+    assert_eq!(*then[0], *catalog.collection_at("default", "a", both).await.unwrap());
+    let before = catalog.collection_list_at("default", Timestamp::MIN).await.unwrap_err();
+    assert!(before.message.contains("database not found[database=default]"), "{before}");
+}

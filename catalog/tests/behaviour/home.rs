@@ -85,6 +85,15 @@ impl Home {
         Some(Home { place, clock })
     }
 
+    /// The back end.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.place {
+            Place::Memory(_) => Kind::Memory,
+            Place::Sqlite(_) => Kind::Sqlite,
+            Place::Postgres { .. } => Kind::Postgres,
+        }
+    }
+
     /// The URL for SQL.
     pub(crate) fn url(&self) -> Option<String> {
         match &self.place {

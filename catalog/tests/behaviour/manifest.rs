@@ -45,6 +45,8 @@ pub(crate) fn flush(c: &Collection, shard: u16, seq: u64) -> FlushCommit {
         since: Timestamp::from_ms(seq / 2),
         slots: vec![SlotState { partition: c.partitions[0].id, rows: 9, dropped_at: None }],
         deltas: Vec::new(),
+        expiry: vec![(Timestamp::from_ms(1), Some(1_000)), (Timestamp::from_ms(seq), None)],
+        truncated: i64::MAX,
     };
     FlushCommit { state, added: Vec::new(), removed: Vec::new(), checkpoint: None }
 }

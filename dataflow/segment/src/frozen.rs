@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::Position;
 use crate::column::ColumnReader;
+use crate::later;
 use crate::rows::{Chunk, ROWS_STEP, chunk_rows};
 use crate::spec::ColumnSpec;
 use crate::whole::Whole;
@@ -67,7 +68,7 @@ pub struct FrozenColumn {
 pub struct FrozenRows {
     /// Number of rows.
     pub rows: usize,
-    /// The columns, in the order of the specs.
+    /// The columns, in the order of the specs; those that came after the rows may be missing.
     pub columns: Vec<FrozenColumn>,
     /// When the rows came, in order.
     pub arrivals: Vec<Arrival>,
@@ -100,22 +101,26 @@ impl FrozenRows {
     ) -> Result<Vec<Arc<Chunk>>, Corrupt> {
         self.check_arrivals()?;
         let rows = self.rows;
-        let columns = frozen_columns(specs, &self.columns, (0, rows))?;
+        let (own, added) = specs.split_at(self.columns.len().min(specs.len()));
+        let columns = frozen_columns(own, &self.columns, (0, rows))?;
         let beside = ArcSwap::from_pointee(Vec::new());
         let whole = Arc::new(Whole { id, first_row, rows, columns, beside });
         let var: usize =
             self.columns.iter().filter(|c| c.offsets.is_some()).map(|c| c.values.len()).sum();
-        let step = chunk_rows(specs, var / self.rows.max(1)).max(ROWS_STEP);
+        let defaults = added.iter().filter_map(|spec| spec.default.as_ref());
+        let var = var / self.rows.max(1) + defaults.map(|default| default.len()).sum::<usize>();
+        let step = chunk_rows(specs, var).max(ROWS_STEP);
         let mut chunks = Vec::with_capacity(self.rows.div_ceil(step));
         let mut from = 0;
         while from < self.rows {
             let to = (from + step).min(self.rows);
             let first = first_row + from as u32;
             let arrivals = self.arrivals_of(from, to);
-            let columns = frozen_columns(specs, &self.columns, (from, to))?;
+            let columns = frozen_columns(own, &self.columns, (from, to))?;
             chunks.push(Chunk::frozen(&whole, first, columns, to - from, &arrivals));
             from = to;
         }
+        later::complete(specs, &chunks)?;
         Ok(chunks)
     }
 

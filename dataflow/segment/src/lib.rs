@@ -21,11 +21,14 @@
 //! **Absent on purpose.** No locks, no I/O, no timely types, no clock, and no knowledge of filters
 //! or indexes: readers get column slices and a mask.
 
+mod census;
 mod chunk;
 mod column;
+mod expiry;
 mod fill;
 mod frozen;
 mod input;
+mod later;
 mod list;
 mod pk;
 mod rows;
@@ -34,7 +37,9 @@ mod spec;
 mod view;
 mod whole;
 
+pub use census::Piece;
 pub use column::ColumnSlice;
+pub use expiry::Expiry;
 pub use frozen::{Arrival, Corrupt, FrozenColumn, FrozenRows};
 pub use input::{Batch, ColumnInput, Input};
 pub use pk::{Key, Keys};

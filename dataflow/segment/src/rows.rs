@@ -10,6 +10,7 @@ use crate::chunk::{Reader, Writer, buffer};
 use crate::column::{ColumnReader, ColumnSlice, ColumnWriter, column};
 use crate::frozen::Arrival;
 use crate::input::ColumnInput;
+use crate::later::LaterColumns;
 use crate::pk::Key;
 use crate::spec::{ColumnSpec, NormFn};
 use crate::whole::Whole;
@@ -47,6 +48,8 @@ pub struct Chunk {
     first_row: u32,
     capacity: usize,
     columns: Vec<ColumnReader>,
+    /// The columns that came after the rows.
+    later: LaterColumns,
     runs: Reader<Run>,
     rows: AtomicUsize,
     deleted_at: OnceLock<Box<[AtomicU64]>>,
@@ -69,6 +72,7 @@ impl Chunk {
             first_row,
             capacity: rows,
             columns,
+            later: LaterColumns::default(),
             runs: reader,
             rows: AtomicUsize::new(rows),
             deleted_at: OnceLock::new(),
@@ -117,12 +121,33 @@ impl Chunk {
         runs.get(later).map_or(rows, |run| (run[0] as usize).min(rows))
     }
 
+    /// Number of columns that the rows came with; those behind are the same for all of them.
+    pub fn own_columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Number of columns.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns.len() + self.later.len()
+    }
+
+    /// The columns that came after the rows.
+    pub(crate) fn later(&self) -> &LaterColumns {
+        &self.later
+    }
+
+    fn reader(&self, index: usize) -> &ColumnReader {
+        let own = self.columns.len();
+        let later = index.checked_sub(own).and_then(|index| self.later.get(index));
+        later.unwrap_or_else(|| &self.columns[index])
+    }
+
     /// The first `rows` values of the column at `index` of the specs.
     ///
     /// # Panics
     /// When `rows` exceeds what [`Chunk::rows`] said, or there is no such column.
     pub fn column(&self, index: usize, rows: usize) -> ColumnSlice<'_> {
-        self.columns[index].slice(rows)
+        self.reader(index).slice(rows)
     }
 
     /// Which of the first `rows` rows have a value in the column at `index`, one byte a row, 1 for a
@@ -131,12 +156,12 @@ impl Chunk {
     /// # Panics
     /// As [`Chunk::column`].
     pub fn validity(&self, index: usize, rows: usize) -> Option<&[u8]> {
-        self.columns[index].validity(rows)
+        self.reader(index).validity(rows)
     }
 
     /// The value of a row in the column at `index`, as a batch has it; `None` for null.
     pub(crate) fn value(&self, index: usize, row: usize) -> Option<&[u8]> {
-        let column = &self.columns[index];
+        let column = self.reader(index);
         column.is_valid(row).then(|| column.value(row))
     }
 
@@ -158,6 +183,15 @@ impl Chunk {
             }
         }
         mask
+    }
+
+    /// Clears the bits of the rows that came by `expired`, which are the first ones.
+    pub(crate) fn expire(&self, mask: &mut [u64], expired: Timestamp) {
+        let mut gone = self.rows_at(expired);
+        for word in mask {
+            *word = if gone >= 64 { 0 } else { *word & (u64::MAX << gone) };
+            gone = gone.saturating_sub(64);
+        }
     }
 
     /// Whether a row was inserted by `as_of` and not deleted by then.
@@ -244,6 +278,7 @@ impl ChunkWriter {
             first_row,
             capacity,
             columns: readers,
+            later: LaterColumns::default(),
             runs: runs_reader,
             rows: AtomicUsize::new(0),
             deleted_at: OnceLock::new(),

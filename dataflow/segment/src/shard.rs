@@ -1,12 +1,13 @@
 //! The one writer of a shard: applies inserts, deletes, upserts and updates in log order.
 
 mod append;
+mod change;
 mod find;
 mod load;
 mod seal;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use hashbrown::{HashMap, HashSet};
@@ -130,7 +131,7 @@ fn key_in(partitions: &[Partition], pk: usize, row: RowRef) -> Key<'_> {
 
 /// All rows of one vchannel, and the only way to change them.
 pub struct ShardWriter {
-    specs: Arc<[ColumnSpec]>,
+    specs: Arc<Vec<ColumnSpec>>,
     pk: usize,
     norms: NormFn,
     partitions: Vec<Partition>,
@@ -154,13 +155,14 @@ pub struct ShardWriter {
 impl ShardWriter {
     /// An empty shard with these columns; the primary key is the one at `pk`.
     pub fn new(specs: Vec<ColumnSpec>, pk: usize, norms: NormFn) -> ShardWriter {
-        let specs: Arc<[ColumnSpec]> = specs.into();
+        let specs = Arc::new(specs);
         let (duplicates, reader) = list();
         let view = Arc::new(ShardView {
-            specs: Arc::clone(&specs),
+            specs: ArcSwap::new(Arc::clone(&specs)),
             pk,
             partitions: ArcSwap::from_pointee(Vec::new()),
             since: AtomicU64::new(0),
+            expiry: ArcSwap::default(),
             duplicates: reader,
         });
         ShardWriter {
@@ -259,46 +261,15 @@ impl ShardWriter {
         self.finish_ended(eff, ended, changed);
     }
 
-    /// Ends all rows of a partition; its memory goes with [`ShardWriter::release_dropped`].
-    pub fn partition_drop(&mut self, id: PartitionId, eff: Timestamp, changed: &mut Vec<Applied>) {
-        // One without rows has a slot from now on, so that what is written out knows of the drop.
-        let Ok(slot) = self.slot(id) else { return };
-        let partition = &mut self.partitions[slot as usize];
-        if partition.view.dropped_at.load(Ordering::Relaxed) != u64::MAX {
-            return;
-        }
-        partition.view.dropped_at.store(eff.0, Ordering::Release);
-        changed.push(Applied { partition: id, rows: -partition.live });
-        partition.live = 0;
-        self.dropped.push(slot);
-        self.index.forget(|row| row.slot == slot);
-        self.recent.forget(eff);
-        self.groups.retain(|row, _| row.slot != slot);
-    }
-
-    /// Frees the rows of partitions that were dropped at or before `since`; the slots of those.
-    pub fn release_dropped(&mut self, since: Timestamp) -> Vec<u32> {
-        let partitions = &mut self.partitions;
-        let due = self.dropped.extract_if(.., |&mut slot| {
-            let dropped_at = &partitions[slot as usize].view.dropped_at;
-            dropped_at.load(Ordering::Relaxed) <= since.0
-        });
-        let released: Vec<u32> = due.collect();
-        for &slot in &released {
-            let partition = &mut self.partitions[slot as usize];
-            let dropped_at = partition.view.dropped_at.load(Ordering::Relaxed);
-            self.view.since.fetch_max(dropped_at, Ordering::AcqRel);
-            partition.last = None;
-            partition.chunks = Vec::new();
-            partition.view.chunks.store(Arc::new(Vec::new()));
-        }
-        released
-    }
-
     fn slot(&mut self, id: PartitionId) -> Result<u32, WriteError> {
-        if let Some(&slot) = self.slots.get(&id) {
-            return Ok(slot);
+        match self.slots.get(&id) {
+            Some(&slot) => Ok(slot),
+            None => self.add_slot(id),
         }
+    }
+
+    /// A new slot of a partition, which gets its rows from now on.
+    fn add_slot(&mut self, id: PartitionId) -> Result<u32, WriteError> {
         let slot = u32::try_from(self.partitions.len()).map_err(|_| WriteError::Full)?;
         let view = Arc::new(PartitionView {
             id,

@@ -93,7 +93,7 @@ impl ColumnSpec {
     }
 
     /// Whether every row must give a value.
-    pub(crate) fn is_required(&self) -> bool {
+    pub fn is_required(&self) -> bool {
         self.default.is_none() && !self.nullable
     }
 

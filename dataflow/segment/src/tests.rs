@@ -1,5 +1,6 @@
 //! What a shard promises, in small cases; the property tests are beside.
 
+mod later;
 mod model;
 mod runs;
 mod sealed;

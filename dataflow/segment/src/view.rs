@@ -9,6 +9,7 @@ use millstream_catalog::model::{PartitionId, Timestamp};
 
 use crate::RowRef;
 use crate::column::ColumnSlice;
+use crate::expiry::Expiry;
 use crate::list::ListReader;
 use crate::pk::Key;
 use crate::rows::{Chunk, key_at};
@@ -30,11 +31,14 @@ fn is_wanted(partition: &PartitionView, partitions: &[PartitionId]) -> bool {
 
 /// The readers' end of a shard.
 pub struct ShardView {
-    pub(crate) specs: Arc<[ColumnSpec]>,
+    /// Columns only come, at the end; chunks have them first.
+    pub(crate) specs: ArcSwap<Vec<ColumnSpec>>,
     pub(crate) pk: usize,
     pub(crate) partitions: ArcSwap<Vec<Arc<PartitionView>>>,
     /// Rows of earlier times may be gone.
     pub(crate) since: AtomicU64,
+    /// When rows expire.
+    pub(crate) expiry: ArcSwap<Expiry>,
     /// Rows that share their key with another live row: `(group, row)`, older rows first.
     pub(crate) duplicates: ListReader<[u64; 2]>,
 }
@@ -57,14 +61,27 @@ pub struct ChunkRef {
 pub struct Selection {
     /// The chunks, in order of their base.
     pub chunks: Vec<ChunkRef>,
-    specs: Arc<[ColumnSpec]>,
+    specs: Arc<Vec<ColumnSpec>>,
     pk: usize,
 }
 
 impl ShardView {
     /// The columns, in their order in every chunk.
-    pub fn specs(&self) -> &[ColumnSpec] {
-        &self.specs
+    pub fn specs(&self) -> Arc<Vec<ColumnSpec>> {
+        self.specs.load_full()
+    }
+
+    /// Whether rows of `partitions` (of all when empty) that came are expired at `as_of`.
+    pub fn has_expired(&self, as_of: Timestamp, partitions: &[PartitionId]) -> bool {
+        let expired = self.expired_through(as_of);
+        let wanted = |p: &&Arc<PartitionView>| is_wanted(p, partitions);
+        let any = |p: &Arc<PartitionView>| p.chunks.load().iter().any(|c| c.rows_at(expired) > 0);
+        expired > Timestamp::MIN && self.partitions.load().iter().filter(wanted).any(any)
+    }
+
+    /// Rows that came by this time are expired at `as_of`.
+    pub(crate) fn expired_through(&self, as_of: Timestamp) -> Timestamp {
+        self.expiry.load().expired_through(as_of)
     }
 
     /// The oldest time at which every row is still there. Ask after the rows were looked at.
@@ -101,6 +118,9 @@ impl ShardView {
     ///
     /// The caller has seen that `as_of` is closed; rows that share a key are all selected.
     pub fn select(&self, as_of: Timestamp, partitions: &[PartitionId]) -> Selection {
+        // Before the chunks, which have all columns of specs that were there before them.
+        let specs = self.specs();
+        let expired = self.expired_through(as_of);
         let mut chunks = Vec::new();
         let mut base = 0u32;
         for (slot, partition) in (0u32..).zip(self.partitions.load().iter()) {
@@ -114,12 +134,16 @@ impl ShardView {
                 if rows == 0 {
                     break;
                 }
-                let mask = chunk.mask(rows, as_of);
+                let mut mask = chunk.mask(rows, as_of);
+                if expired > Timestamp::MIN {
+                    // It stays with an empty mask, if need be: rows of a partition are numbered on.
+                    chunk.expire(&mut mask, expired);
+                }
                 chunks.push(ChunkRef { slot, chunk: Arc::clone(chunk), rows, base, mask });
                 base = base.saturating_add(rows as u32);
             }
         }
-        Selection { chunks, specs: Arc::clone(&self.specs), pk: self.pk }
+        Selection { chunks, specs, pk: self.pk }
     }
 
     /// Selects those of the given rows that are visible at `as_of` in `partitions` (all when empty).
@@ -132,6 +156,8 @@ impl ShardView {
         partitions: &[PartitionId],
         rows: &[RowRef],
     ) -> Selection {
+        let specs = self.specs();
+        let expired = self.expired_through(as_of);
         let mut rows = rows.to_vec();
         rows.sort_unstable();
         let mut chunks: Vec<ChunkRef> = Vec::new();
@@ -150,7 +176,8 @@ impl ShardView {
                 let after = all.partition_point(|chunk| chunk.first_row() <= row.row);
                 let Some(chunk) = after.checked_sub(1).and_then(|at| all.get(at)) else { continue };
                 let offset = (row.row - chunk.first_row()) as usize;
-                if !chunk.is_visible(offset, as_of) {
+                let is_expired = expired > Timestamp::MIN && offset < chunk.rows_at(expired);
+                if is_expired || !chunk.is_visible(offset, as_of) {
                     continue;
                 }
                 if !chunks.last().is_some_and(|last| Arc::ptr_eq(&last.chunk, chunk)) {
@@ -164,7 +191,7 @@ impl ShardView {
                 }
             }
         }
-        Selection { chunks, specs: Arc::clone(&self.specs), pk: self.pk }
+        Selection { chunks, specs, pk: self.pk }
     }
 
     /// Keeps, of selected rows that share a key, only the newest.
@@ -225,6 +252,11 @@ impl Selection {
     /// The columns, in their order in every chunk.
     pub fn specs(&self) -> &[ColumnSpec] {
         &self.specs
+    }
+
+    /// The same, on their own.
+    pub fn all_specs(&self) -> Arc<Vec<ColumnSpec>> {
+        Arc::clone(&self.specs)
     }
 
     /// Calls `f` with the number and key of every selected row.

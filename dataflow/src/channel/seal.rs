@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{Fault, PartitionId, Timestamp, VChannel};
 use millstream_segment::{Applied, Chunk, History, Position, ShardWriter};
@@ -127,10 +128,21 @@ impl Channel {
             Err(fault) => return self.fail(fault.message),
         };
         let slots = start.stored.as_ref().map_or(&[][..], |(state, _)| &state.slots);
-        let dropped = slots.iter().filter(|slot| slot.dropped_at.is_some());
-        let dropped = dropped.map(|slot| slot.partition).collect();
+        // Of the slots of a partition the last one decides: those before it were truncated.
+        let mut dropped = HashSet::new();
+        for slot in slots {
+            match slot.dropped_at {
+                Some(_) => dropped.insert(slot.partition),
+                None => dropped.remove(&slot.partition),
+            };
+        }
+        let truncated = start.stored.as_ref().map_or(0, |(state, _)| state.truncated);
         match Shard::over(Arc::clone(&start.schema), writer, dropped) {
-            Ok(shard) => self.shards.insert(start.vchannel, shard),
+            Ok(mut shard) => {
+                shard.truncated = truncated;
+                self.effects.push(Effect::Came(start.vchannel, Arc::clone(&shard.view)));
+                self.shards.insert(start.vchannel, shard);
+            }
             Err(reason) => return self.fail(reason),
         };
         let mut sums: BTreeMap<(Timestamp, PartitionId), i64> = BTreeMap::new();
@@ -164,7 +176,8 @@ impl Channel {
         let Some(shard) = self.shards.get_mut(&vchannel) else { return };
         let sealed = shard.writer.seal();
         let schema = Arc::clone(shard.schema());
-        let flush = Flush { vchannel, channel: self.id, schema, eff, sealed };
+        let truncated = shard.truncated;
+        let flush = Flush { vchannel, channel: self.id, schema, eff, sealed, truncated };
         self.effects.push(Effect::Flush(Box::new(flush)));
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Shard {
     /// Whether the first of `waiting` waits for the rows of a filter delete.
     pub(super) finding: bool,
     pub(super) dropped: HashSet<PartitionId>,
+    /// The intent of the last truncation: one that is published again ends nothing more.
+    pub(super) truncated: i64,
     /// What of it is written out.
     pub(super) files: Files,
 }
@@ -60,7 +62,7 @@ impl Shard {
     ) -> Result<Shard, String> {
         let view = writer.view();
         let specs = view.specs();
-        let mut texts = Texts::new(&schema, specs)?;
+        let mut texts = Texts::new(&schema, &specs)?;
         for rows in writer.all() {
             texts.append(&writer, rows);
         }
@@ -68,12 +70,42 @@ impl Shard {
         let dynamic = dynamic.map(|place| (specs[place].field, place));
         let (waiting, finding) = (VecDeque::new(), false);
         let files = Files::default();
-        Ok(Shard { schema, dynamic, writer, view, texts, waiting, finding, dropped, files })
+        let truncated = 0;
+        Ok(Shard {
+            schema,
+            dynamic,
+            writer,
+            view,
+            texts,
+            waiting,
+            finding,
+            dropped,
+            truncated,
+            files,
+        })
     }
 
     /// The schema of the rows.
     pub(super) fn schema(&self) -> &Arc<CollectionSchema> {
         &self.schema
+    }
+
+    /// Takes a newer schema, which only adds fields: rows that are there have their defaults, or
+    /// null. One that is not newer changes nothing.
+    pub(super) fn set_schema(&mut self, schema: Arc<CollectionSchema>) -> Result<(), String> {
+        if schema.version <= self.schema.version {
+            return Ok(());
+        }
+        let (mut specs, _) = ColumnSpec::of_schema(&schema).map_err(|e| e.to_string())?;
+        let known = self.view.specs().len();
+        if specs.get(..known) != Some(&self.view.specs()[..]) {
+            let version = schema.version;
+            return Err(format!("schema version {version} does not only add fields at the end"));
+        }
+        self.writer.add_columns(specs.split_off(known)).map_err(|e| e.to_string())?;
+        self.texts.add_columns(&schema, known, &self.writer)?;
+        self.schema = schema;
+        Ok(())
     }
 
     /// The readers' ends.
@@ -149,7 +181,7 @@ impl Shard {
             let inputs = inputs(&columns);
             let batch = Batch { rows: record.rows() as usize, columns: &inputs };
             let ends = self.ends(record.partition(), &batch);
-            let origins = match self.writer.origins(&ends, &batch) {
+            let origins = match self.writer.origins(eff, &ends, &batch) {
                 Ok(origins) => origins,
                 Err(WriteError::Incomplete { row, field }) => {
                     return Ok((Err(self.incomplete(&ends, &batch, row, field)), changed));

@@ -20,6 +20,19 @@ struct Source {
     readers: Vec<FieldId>,
 }
 
+impl Source {
+    /// An index of its texts.
+    fn writer(&self) -> TextWriter {
+        TextWriter::new(self.analyzer.clone(), self.with_positions)
+    }
+
+    /// What reads the index of a slot.
+    fn refs(&self, slot: usize, writer: &TextWriter) -> impl Iterator<Item = TextRef> + '_ {
+        let (slot, view) = (u32::try_from(slot).unwrap_or(u32::MAX), writer.view());
+        self.readers.iter().map(move |&field| TextRef { field, slot, view: Arc::clone(&view) })
+    }
+}
+
 /// The indexes of a shard. Row numbers are those of the rows in their partition.
 pub(super) struct Texts {
     sources: Vec<Source>,
@@ -31,26 +44,44 @@ pub(super) struct Texts {
 impl Texts {
     /// No texts yet, of the fields that a schema wants indexed.
     pub(super) fn new(schema: &CollectionSchema, specs: &[ColumnSpec]) -> Result<Texts, String> {
-        let mut sources = Vec::new();
-        for (column, spec) in specs.iter().enumerate() {
-            let Some(field) = schema.field_by_id(spec.field) else { continue };
-            let is_bm25 =
-                |f: &&FunctionSchema| f.kind == FunctionKind::Bm25 && f.inputs.contains(&field.id);
-            let outputs = schema.functions.iter().filter(is_bm25).flat_map(|f| &f.outputs);
-            let mut readers: Vec<FieldId> = outputs.copied().collect();
-            let matched = field.type_param("enable_match");
-            let with_positions =
-                matched.is_some_and(|v| matches!(v, "1" | "t" | "T" | "true" | "TRUE" | "True"));
-            if with_positions {
-                readers.push(field.id);
+        let sources = sources(schema, specs, 0)?;
+        Ok(Texts { sources, writers: Vec::new(), refs: Arc::new([]) })
+    }
+
+    /// Indexes the texts of the columns from `known` on, which just came, in all rows.
+    pub(super) fn add_columns(
+        &mut self,
+        schema: &CollectionSchema,
+        known: usize,
+        shard: &ShardWriter,
+    ) -> Result<(), String> {
+        let added = sources(schema, &shard.view().specs(), known)?;
+        if added.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<Appended> = shard.all().collect();
+        let slots = rows.iter().map(|rows| rows.first.slot as usize + 1).max().unwrap_or(0);
+        while self.writers.len() < slots {
+            self.add_slot();
+        }
+        let mut refs = self.refs.to_vec();
+        for (slot, writers) in self.writers.iter_mut().enumerate() {
+            // The indexes of a slot whose rows are gone were freed.
+            if writers.len() < self.sources.len() {
+                continue;
             }
-            if !readers.is_empty() {
-                let analyzer = Analyzer::from_params(field.type_param("analyzer_params"));
-                let analyzer = analyzer.map_err(|fault| fault.message)?;
-                sources.push(Source { column, analyzer, with_positions, readers });
+            for source in &added {
+                let mut writer = source.writer();
+                for &rows in rows.iter().filter(|rows| rows.first.slot as usize == slot) {
+                    writer.append(shard.values(rows, source.column).map(text));
+                }
+                refs.extend(source.refs(slot, &writer));
+                writers.push(writer);
             }
         }
-        Ok(Texts { sources, writers: Vec::new(), refs: Arc::new([]) })
+        self.refs = refs.into();
+        self.sources.extend(added);
+        Ok(())
     }
 
     /// The readers' ends.
@@ -81,17 +112,42 @@ impl Texts {
     }
 
     fn add_slot(&mut self) {
-        let slot = u32::try_from(self.writers.len()).unwrap_or(u32::MAX);
-        let make = |s: &Source| TextWriter::new(s.analyzer.clone(), s.with_positions);
-        let writers: Vec<TextWriter> = self.sources.iter().map(make).collect();
+        let writers: Vec<TextWriter> = self.sources.iter().map(Source::writer).collect();
         let mut refs = self.refs.to_vec();
         for (source, writer) in self.sources.iter().zip(&writers) {
-            let of = |&field: &FieldId| TextRef { field, slot, view: writer.view() };
-            refs.extend(source.readers.iter().map(of));
+            refs.extend(source.refs(self.writers.len(), writer));
         }
         self.refs = refs.into();
         self.writers.push(writers);
     }
+}
+
+/// The sources among the columns from `from` on.
+fn sources(
+    schema: &CollectionSchema,
+    specs: &[ColumnSpec],
+    from: usize,
+) -> Result<Vec<Source>, String> {
+    let mut sources = Vec::new();
+    for (column, spec) in specs.iter().enumerate().skip(from) {
+        let Some(field) = schema.field_by_id(spec.field) else { continue };
+        let is_bm25 =
+            |f: &&FunctionSchema| f.kind == FunctionKind::Bm25 && f.inputs.contains(&field.id);
+        let outputs = schema.functions.iter().filter(is_bm25).flat_map(|f| &f.outputs);
+        let mut readers: Vec<FieldId> = outputs.copied().collect();
+        let matched = field.type_param("enable_match");
+        let with_positions =
+            matched.is_some_and(|v| matches!(v, "1" | "t" | "T" | "true" | "TRUE" | "True"));
+        if with_positions {
+            readers.push(field.id);
+        }
+        if !readers.is_empty() {
+            let analyzer = Analyzer::from_params(field.type_param("analyzer_params"));
+            let analyzer = analyzer.map_err(|fault| fault.message)?;
+            sources.push(Source { column, analyzer, with_positions, readers });
+        }
+    }
+    Ok(sources)
 }
 
 /// The text of a value. It was checked where it came in; bytes that are none have no words.

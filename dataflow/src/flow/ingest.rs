@@ -136,7 +136,9 @@ impl Source {
                     }
                 }
                 Effect::Flush(flush) => self.start_flush(flush),
+                Effect::Came(vchannel, view) => self.setup.shared.census.add(vchannel, view),
                 Effect::Gone(vchannel) => {
+                    self.setup.shared.census.remove(vchannel);
                     self.setup.shared.forget_flushed(vchannel);
                     if let Some(graphs) = &self.setup.graphs {
                         graphs.forget(vchannel.collection);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use hashbrown::HashMap;
-use millstream_catalog::model::{Code, Fault, Timestamp};
+use millstream_catalog::model::{Code, Fault};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -17,9 +17,10 @@ use super::counts::Counted;
 use super::{Incoming, Local, Setup, WakeRequests, owner};
 use crate::api::{CountRequest, Guarantee, QueryVectors};
 use crate::ask::{Ask, Found, Part, Task, join};
+use crate::interest::nobody_waits;
 use crate::part::CountPart;
 use crate::pool::Pool;
-use crate::read::{self, ReadShard};
+use crate::read::{self, ReadShard, Run};
 use crate::shared::Shared;
 
 type Batches<T> = CapacityContainerBuilder<Vec<T>>;
@@ -180,6 +181,12 @@ fn merge(part: Part, open: &mut HashMap<u64, Vec<Found>>, shared: &Shared) {
     }
 }
 
+/// Whether rows that are counted expired meanwhile: the maintained counts do not know.
+fn is_expiring(task: &Task, request: &CountRequest, shards: &[ReadShard]) -> bool {
+    let partitions = &request.target.partitions;
+    shards.iter().any(|shard| shard.view.has_expired(task.as_of, partitions))
+}
+
 /// Whether a task can run.
 enum Gate {
     Open(Vec<ReadShard>),
@@ -238,8 +245,9 @@ impl Exec {
                 i += 1;
                 continue;
             }
-            if let (Gate::Open(_), Ask::Count(count)) = (&gate, &*task.ask)
+            if let (Gate::Open(shards), Ask::Count(count)) = (&gate, &*task.ask)
                 && count.filter.is_none()
+                && !is_expiring(task, count, shards)
             {
                 match self.counted(task, count) {
                     Counts::Known(rows) => {
@@ -342,13 +350,11 @@ impl Exec {
             (&self.setup.pool, self.setup.threads, Some(self.wake.clone()))
         };
         let sender = self.done_sender.clone();
-        let (ask, as_of, id) = (Arc::clone(&task.ask), task.as_of, task.id);
-        let shared = Arc::clone(&self.setup.shared);
+        let ask = Arc::clone(&task.ask);
+        let interest = self.setup.shared.interest(task.id);
+        let reading = interest.map(|interest| Run { as_of: task.as_of, threads, interest });
         pool.spawn(
-            move || match shared.is_waited_for(id) {
-                true => answer(&ask, &shards, as_of, threads),
-                false => Err(nobody_waits()),
-            },
+            move || answer(&ask, &shards, &reading.ok_or_else(nobody_waits)?),
             move |found| {
                 // The worker is gone when this fails, and with it the caller.
                 let _ = sender.send((run, part(&task, found)));
@@ -378,24 +384,15 @@ fn part(task: &Task, found: Result<Found, Fault>) -> Part {
     Part { id, origin, targets, as_of, found }
 }
 
-/// Why a task ends whose caller is gone; nobody reads it.
-fn nobody_waits() -> Fault {
-    Fault::internal("nobody waits for the answer")
-}
-
-fn answer(
-    ask: &Ask,
-    shards: &[ReadShard],
-    as_of: Timestamp,
-    threads: usize,
-) -> Result<Found, Fault> {
+fn answer(ask: &Ask, shards: &[ReadShard], run: &Run) -> Result<Found, Fault> {
     let found = match ask {
-        Ask::Search(request) => read::search(request, shards, as_of, threads).map(Found::Search),
-        Ask::Query(request) => read::query(request, shards, as_of).map(Found::Query),
-        Ask::Count(request) => read::count(request, shards, as_of).map(Found::Count),
-        Ask::Aggregate(request) => read::aggregate(request, shards, as_of).map(Found::Aggregate),
-        Ask::Statistics(request) => read::statistics(request, shards, as_of).map(Found::Statistics),
+        Ask::Search(request) => read::search(request, shards, run).map(Found::Search),
+        Ask::Query(request) => read::query(request, shards, run).map(Found::Query),
+        Ask::Count(request) => read::count(request, shards, run).map(Found::Count),
+        Ask::Aggregate(request) => read::aggregate(request, shards, run).map(Found::Aggregate),
+        Ask::Statistics(request) => read::statistics(request, shards, run).map(Found::Statistics),
     };
+    let as_of = run.as_of;
     // Asked after the rows were looked at, because they may be released meanwhile.
     match shards.iter().map(|shard| shard.view.since()).max() {
         Some(since) if as_of < since => Err(Fault::invalid(format!(
@@ -407,6 +404,8 @@ fn answer(
 
 #[cfg(test)]
 mod tests {
+    use millstream_catalog::model::Timestamp;
+
     use super::*;
 
     #[test]

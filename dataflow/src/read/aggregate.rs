@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 
 use hashbrown::HashMap;
-use millstream_catalog::model::{DataType, Fault, FieldId, Timestamp};
+use millstream_catalog::model::{DataType, Fault, FieldId};
 use millstream_segment::{ChunkRef, ColumnSlice, Selection};
 
-use super::{ReadShard, column_of, plan_of, selected};
+use super::{ReadShard, Run, column_of, plan_of, selected};
 use crate::api::{Aggregate, AggregateOp, AggregateRequest};
 use crate::part::{AggregatePart, Cell, State, check_groups};
 
@@ -14,12 +14,12 @@ use crate::part::{AggregatePart, Cell, State, check_groups};
 pub(crate) fn aggregate(
     request: &AggregateRequest,
     shards: &[ReadShard],
-    as_of: Timestamp,
+    run: &Run,
 ) -> Result<AggregatePart, Fault> {
     let plan = plan_of(request.filter.as_ref())?;
     let mut groups = Groups::default();
     for shard in shards {
-        let selection = selected(shard, as_of, &request.target.partitions, plan.as_ref())?;
+        let selection = selected(shard, run, &request.target.partitions, plan.as_ref())?;
         let index = |field: &FieldId| column_of(&selection, *field);
         let keys: Vec<usize> = request.group.iter().map(index).collect::<Result<_, Fault>>()?;
         let of = |a: &Aggregate| a.field.as_ref().map(index).transpose();
@@ -27,6 +27,7 @@ pub(crate) fn aggregate(
             request.aggregates.iter().map(of).collect::<Result<_, Fault>>()?;
         groups.types(&selection, &keys, &values);
         for chunk in &selection.chunks {
+            run.interest.check()?;
             groups.add(chunk, &keys, &values, &request.aggregates)?;
         }
     }

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 
 use hashbrown::HashSet;
-use millstream_catalog::model::{Fault, Timestamp};
+use millstream_catalog::model::Fault;
 use millstream_segment::{ColumnSlice, Selection};
 
 use super::gather::{self, Budget, Place, gather};
-use super::{ReadShard, column_of, fetch, filter, order, plan_of, selected};
+use super::{ReadShard, Run, column_of, fetch, filter, order, plan_of, selected};
 use crate::api::{CountRequest, KeyList, OrderBy, QueryRequest};
 use crate::part::{CountPart, QueryPart};
 
@@ -15,13 +15,13 @@ use crate::part::{CountPart, QueryPart};
 pub(crate) fn count(
     request: &CountRequest,
     shards: &[ReadShard],
-    as_of: Timestamp,
+    run: &Run,
 ) -> Result<CountPart, Fault> {
     let plan = plan_of(request.filter.as_ref())?;
     let partitions = &request.target.partitions;
     let mut rows = 0;
     for shard in shards {
-        rows += selected(shard, as_of, partitions, plan.as_ref())?.count();
+        rows += selected(shard, run, partitions, plan.as_ref())?.count();
     }
     Ok(CountPart { rows })
 }
@@ -30,7 +30,7 @@ pub(crate) fn count(
 pub(crate) fn query(
     request: &QueryRequest,
     shards: &[ReadShard],
-    as_of: Timestamp,
+    run: &Run,
 ) -> Result<QueryPart, Fault> {
     let plan = plan_of(request.filter.as_ref())?;
     let most = request.limit.map(|limit| limit.saturating_add(request.offset));
@@ -39,19 +39,20 @@ pub(crate) fn query(
     for shard in shards {
         let partitions = &request.target.partitions;
         let mut selection = match &shard.found {
-            Some(rows) => shard.view.select_rows(as_of, partitions, rows),
-            None => shard.view.select(as_of, partitions),
+            Some(rows) => shard.view.select_rows(run.as_of, partitions, rows),
+            None => shard.view.select(run.as_of, partitions),
         };
         if let (None, Some(keys)) = (&shard.found, &request.keys) {
             keep_keys(&mut selection, keys, shard.view.pk());
         }
-        filter(&mut selection, shard, plan.as_ref())?;
+        filter(&mut selection, shard, plan.as_ref(), &run.interest)?;
         shard.view.keep_newest(&mut selection);
         let most = most.map_or(usize::MAX, |m| usize::try_from(m).unwrap_or(usize::MAX));
         let places = match request.order[..] {
             [] => first_by_key(&selection, most),
             _ => order::first_rows(&selection, &request.order, shard.view.pk(), most)?,
         };
+        run.interest.check()?;
         let (pks, columns) =
             fetch(&selection, &places, shard.view.pk(), &request.output, &mut budget)?;
         let column = |by: &OrderBy| {

@@ -6,8 +6,9 @@ use millstream_segment::{ChunkRef, ColumnSlice, ColumnSpec, RowRef};
 use millstream_text::Query;
 
 use super::text::TextRef;
-use super::{ReadShard, selected};
+use super::{ReadShard, Run, selected};
 use crate::channel::Find;
+use crate::interest::Interest;
 
 /// A chunk's columns by field, and the indexes of its texts.
 pub(super) struct ChunkColumns<'a> {
@@ -79,7 +80,9 @@ impl Columns for ChunkColumns<'_> {
 pub(crate) fn find_rows(find: &Find) -> Result<Vec<RowRef>, Fault> {
     let plan = Plan::decode(&find.plan)?;
     let shard: &ReadShard = &find.shard;
-    let selection = selected(shard, find.eff, &find.partitions, Some(&plan))?;
+    // Every replica ends these rows, whoever waits to hear of it.
+    let run = Run { as_of: find.eff, threads: 1, interest: Interest::default() };
+    let selection = selected(shard, &run, &find.partitions, Some(&plan))?;
     let mut rows = Vec::new();
     for chunk in &selection.chunks {
         let first = chunk.chunk.first_row();

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use millstream_catalog::model::{Code, DataType, Fault, FieldId, IndexId, Metric, Timestamp};
+use millstream_catalog::model::{Code, DataType, Fault, FieldId, IndexId, Metric};
 use millstream_index::graph::{Ask as GraphAsk, GraphScratch, Strategy};
 use millstream_index::{
     BestGroups, Block, Collect, GroupHit, GroupMembers, Hit, Queries, Range, TopK, Vectors, scan,
@@ -14,8 +14,9 @@ use rayon::prelude::*;
 
 use super::gather::{self, Budget, gather};
 use super::group::Groups;
-use super::{ReadShard, column_of, fetch, plan_of, selected, text};
+use super::{ReadShard, Run, column_of, fetch, plan_of, selected, text};
 use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest};
+use crate::interest::Interest;
 use crate::part::SearchPart;
 use crate::storage::{Built, graph_of};
 
@@ -24,6 +25,9 @@ const SPLIT_COMPONENTS_MIN: usize = 4 << 20;
 /// Scans that may collect more hits than this are not split over threads, each of which would
 /// collect as many.
 const SPLIT_HITS_MAX: usize = 1 << 20;
+/// Vector components that are compared between two looks at whether anybody waits: some ten
+/// milliseconds.
+const STEP_COMPONENTS: usize = 1 << 28;
 /// The most hits of one search, all queries together: about 400 MB on their way.
 const HITS_MAX: usize = 1 << 24;
 
@@ -34,20 +38,19 @@ pub(super) type Tie<'t> = &'t (dyn Fn(u32, u32) -> Ordering + Sync);
 pub(crate) fn search(
     request: &SearchRequest,
     shards: &[ReadShard],
-    as_of: Timestamp,
-    threads: usize,
+    run: &Run,
 ) -> Result<SearchPart, Fault> {
     let plan = plan_of(request.filter.as_ref())?;
     let mut parts = Vec::with_capacity(shards.len());
     let mut budget = Budget::of_answer();
     let mut most_hits = 0;
     for shard in shards {
-        let mut selection = selected(shard, as_of, &request.target.partitions, plan.as_ref())?;
+        let mut selection = selected(shard, run, &request.target.partitions, plan.as_ref())?;
         shard.view.keep_newest(&mut selection);
         let pk = shard.view.pk();
         let hits = match &request.queries {
-            QueryVectors::Text(_) => text::search(request, shard, &selection)?,
-            _ => vectors(request, &selection, threads)?,
+            QueryVectors::Text(_) => text::search(request, shard, &selection, &run.interest)?,
+            _ => vectors(request, &selection, run)?,
         };
         most_hits += hits.iter().map(Vec::len).sum::<usize>();
         parts.push(part(request, &selection, pk, hits, &mut budget)?);
@@ -97,7 +100,7 @@ pub(super) fn check_hits(request: &SearchRequest, nq: usize, rows: usize) -> Res
 fn vectors(
     request: &SearchRequest,
     selection: &Selection,
-    threads: usize,
+    run: &Run,
 ) -> Result<Vec<Vec<Hit>>, Fault> {
     let column = column_of(selection, request.field)?;
     let spec = &selection.specs()[column];
@@ -107,16 +110,17 @@ fn vectors(
     let tie = |a: u32, b: u32| selection.key(a).cmp(&selection.key(b));
     let (k, metric) = (request.topk as usize, request.metric);
     let range = range_of(metric, &request.bounds);
-    let threads = if most > SPLIT_HITS_MAX { 1 } else { threads };
-    let mut pass = Pass { queries: &queries, selection, column, tie: &tie, threads, ask: None };
+    let threads = if most > SPLIT_HITS_MAX { 1 } else { run.threads };
+    let (queries, tie, interest) = (&queries, &tie, &run.interest);
+    let mut pass = Pass { queries, selection, column, tie, threads, ask: None, interest };
     if let Some(index) = request.index.filter(|_| by_best(request)) {
         let ef = request.ef.map_or_else(|| default_ef(k), |ef| ef as usize);
         pass.ask = Some((request.field, index, GraphAsk { k, ef: ef.max(k), range }));
     }
     let Some(by) = &request.group else {
         let make = || vec![TopK::within(k, metric, &range); queries.nq()];
-        let tops = pass.run(make, |all: &mut TopK, more, tie| all.absorb(more, tie));
-        return Ok(tops.into_iter().map(|top| top.finish(&tie)).collect());
+        let tops = pass.run(make, |all: &mut TopK, more, tie| all.absorb(more, tie))?;
+        return Ok(tops.into_iter().map(|top| top.finish(tie)).collect());
     };
     let groups = Groups::new(selection, by)?;
     let group_of = |row| groups.of(row);
@@ -124,8 +128,8 @@ fn vectors(
     if by.only.is_none() {
         let best = BestGroups::new(k, metric, &range, &group_of);
         let make = || vec![best.clone(); queries.nq()];
-        let tops = pass.run(make, |all: &mut BestGroups<'_>, more, tie| all.absorb(more, tie));
-        return Ok(tops.into_iter().map(|top| only(top.finish(&tie))).collect());
+        let tops = pass.run(make, |all: &mut BestGroups<'_>, more, tie| all.absorb(more, tie))?;
+        return Ok(tops.into_iter().map(|top| only(top.finish(tie))).collect());
     }
     let size = by.size as usize;
     let members = |query: usize| {
@@ -133,8 +137,8 @@ fn vectors(
         GroupMembers::new(chosen, size, metric, &range, &group_of)
     };
     let make = || (0..queries.nq()).map(members).collect::<Vec<_>>();
-    let tops = pass.run(make, |all: &mut GroupMembers<'_>, more, tie| all.absorb(more, tie));
-    Ok(tops.into_iter().map(|top| only(top.finish(&tie))).collect())
+    let tops = pass.run(make, |all: &mut GroupMembers<'_>, more, tie| all.absorb(more, tie))?;
+    Ok(tops.into_iter().map(|top| only(top.finish(tie))).collect())
 }
 
 /// The queries, made ready for the rows of a field.
@@ -189,6 +193,8 @@ struct Pass<'a> {
     threads: usize,
     /// The field, the index and how its graphs are walked, when hits may be found by walks.
     ask: Option<(FieldId, IndexId, GraphAsk)>,
+    /// Whether the hits are still waited for.
+    interest: &'a Interest,
 }
 
 /// Whether a search asks for the best rows and nothing else.
@@ -212,7 +218,7 @@ impl Pass<'_> {
         &self,
         make: impl Fn() -> Vec<C> + Sync,
         absorb: impl Fn(&mut C, C, &dyn Fn(u32, u32) -> Ordering) + Sync,
-    ) -> Vec<C> {
+    ) -> Result<Vec<C>, Fault> {
         let scan_all = |chunks: &[&ChunkRef]| {
             let mut tops = make();
             for chunk in chunks {
@@ -236,16 +242,19 @@ impl Pass<'_> {
             2.. if walks.len() > 1 => walks.par_iter().map(walk).reduce(&make, join),
             _ => walks.iter().map(walk).fold(make(), join),
         };
-        if chunks.is_empty() {
-            return walked;
-        }
         let rows: usize = chunks.iter().map(|c| c.rows).sum();
         let components = rows.saturating_mul(self.queries.dim().max(16));
-        if self.threads <= 1 || components < SPLIT_COMPONENTS_MIN {
-            return join(walked, scan_all(&chunks));
-        }
-        let part = chunks.len().div_ceil(self.threads * 2).max(1);
-        join(walked, chunks.par_chunks(part).map(scan_all).reduce(&make, join))
+        let found = if chunks.is_empty() {
+            walked
+        } else if self.threads <= 1 || components < SPLIT_COMPONENTS_MIN {
+            join(walked, scan_all(&chunks))
+        } else {
+            let part = chunks.len().div_ceil(self.threads * 2).max(1);
+            join(walked, chunks.par_chunks(part).map(scan_all).reduce(&make, join))
+        };
+        // What was found when the interest ended is not all.
+        self.interest.check()?;
+        Ok(found)
     }
 
     /// The segments whose graphs are walked, and the chunks that are scanned.
@@ -280,6 +289,9 @@ impl Pass<'_> {
 
     /// Offers the nearest selected rows of a segment.
     fn walk<C: Collect>(&self, walk: &Walk<'_>, tops: &mut [C]) {
+        if self.interest.is_over() {
+            return;
+        }
         let Walk { whole, built, chunks, survivors, ask } = walk;
         let Some((vectors, inv_norms)) = vectors_of(&whole.column(self.column)) else { return };
         let mut mask = Vec::new();
@@ -309,7 +321,13 @@ impl Pass<'_> {
         let Some((vectors, inv_norms)) = vectors_of(&chunk.column(self.column)) else { return };
         let mask = (ones < chunk.rows).then_some(&chunk.mask[..]);
         let block = Block { vectors, inv_norms, mask, first_row: chunk.base };
-        scan(self.queries, &block, tops, self.tie);
+        let of_row = self.queries.dim().max(16).saturating_mul(self.queries.nq());
+        for block in block.parts(self.queries.dim(), STEP_COMPONENTS / of_row.max(1)) {
+            if self.interest.is_over() {
+                return;
+            }
+            scan(self.queries, &block, tops, self.tie);
+        }
     }
 }
 

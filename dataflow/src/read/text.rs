@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
-use millstream_catalog::model::{Fault, FieldId, Timestamp};
+use millstream_catalog::model::{Fault, FieldId};
 use millstream_index::{Hit, Range};
 use millstream_segment::Selection;
 use millstream_text::{Bm25, Query, Scorer, Statistics, TextHit, TextView, Top};
 
-use super::ReadShard;
 use super::group::Groups;
 use super::search::{check_hits, range_of};
+use super::{ReadShard, Run};
 use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest, TextStatistics};
+use crate::interest::Interest;
 use crate::part::StatisticsPart;
 
 /// The index of the texts of one field in one partition of a shard.
@@ -30,18 +31,19 @@ pub(crate) struct TextRef {
 pub(crate) fn statistics(
     request: &SearchRequest,
     shards: &[ReadShard],
-    as_of: Timestamp,
+    run: &Run,
 ) -> Result<StatisticsPart, Fault> {
     let QueryVectors::Text(texts) = &request.queries else {
         return Err(Fault::internal("only texts have statistics"));
     };
     let mut sums = vec![Statistics::default(); texts.len()];
     for shard in shards {
-        let selection = shard.view.select(as_of, &[]);
+        let selection = shard.view.select(run.as_of, &[]);
         for text in shard.texts.iter().filter(|t| t.field == request.field) {
             let mask = partition_mask(&selection, text.slot);
             let snapshot = text.view.snapshot();
             for (sum, query) in sums.iter_mut().zip(texts) {
+                run.interest.check()?;
                 let query = Query::new(text.view.analyzer(), query);
                 sum.add(&snapshot.statistics(&query, &mask));
             }
@@ -88,6 +90,7 @@ pub(super) fn search(
     request: &SearchRequest,
     shard: &ReadShard,
     selection: &Selection,
+    interest: &Interest,
 ) -> Result<Vec<Vec<Hit>>, Fault> {
     let QueryVectors::Text(texts) = &request.queries else {
         return Err(Fault::internal("a search for texts without one"));
@@ -110,6 +113,7 @@ pub(super) fn search(
         for (index, mask) in indexes.iter().zip(&masks) {
             let chunk = selection.chunks.iter().find(|c| c.slot == index.slot);
             let Some(chunk) = chunk else { continue };
+            interest.check()?;
             let query = Query::new(index.view.analyzer(), text);
             let sums = rank.statistics.get(at).map(from_api).unwrap_or_default();
             let scorer = Scorer::new(&query, &sums, bm25);

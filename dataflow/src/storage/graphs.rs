@@ -254,10 +254,15 @@ fn give_way() {
     }
 }
 
+/// Whether a graph is built over so many rows of vectors of a dimension; fewer are scanned.
+pub fn wants_graph(rows: usize, dim: usize) -> bool {
+    rows.saturating_mul(dim) >= COMPONENTS_MIN
+}
+
 /// Whether a segment has the graph, or is better off without.
 fn is_indexed(whole: &Whole, schema: &CollectionSchema, spec: &GraphSpec) -> bool {
     let dim = schema.field_by_id(spec.field).map_or(0, |field| field.dim as usize);
-    whole.rows().saturating_mul(dim) < COMPONENTS_MIN
+    !wants_graph(whole.rows(), dim)
         || graph_of(whole, spec.field).is_some_and(|built| built.index == spec.index)
 }
 

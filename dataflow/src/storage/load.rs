@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use millstream_catalog::model::{CollectionSchema, Fault, Segment};
 use millstream_segment::{
-    Chunk, ColumnSpec, History, NormFn, Position, ShardWriter, SlotState, Stored, StoredSlot,
+    Chunk, ColumnSpec, Expiry, History, NormFn, Position, ShardWriter, SlotState, Stored,
+    StoredSlot,
 };
 use millstream_store::{Access, Store, Table};
 
@@ -57,7 +58,8 @@ pub(crate) fn load(
     }
     let applied = Position { seq: state.applied.seq, index: state.applied.index };
     let (closed, since) = (state.closed, state.since);
-    let stored = Stored { applied, closed, since, slots, ends };
+    let expiry = Expiry::new(state.expiry.clone());
+    let stored = Stored { applied, closed, since, expiry, slots, ends };
     let loaded = ShardWriter::load(specs, pk, norms, stored);
     loaded.map_err(|corrupt| at(Fault::internal(corrupt.to_string())))
 }

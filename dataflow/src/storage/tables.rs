@@ -83,7 +83,9 @@ pub(super) fn row_columns<'a>(
     chunks: &'a [Arc<Chunk>],
 ) -> Vec<TableColumn<'a>> {
     let mut columns = Vec::with_capacity(specs.len() * 2);
-    for (at, (spec, (name, norms_name))) in specs.iter().zip(names).enumerate() {
+    // What all rows lack is not written: the schema says what they have.
+    let own = chunks.iter().map(|chunk| chunk.own_columns()).max().unwrap_or(0);
+    for (at, (spec, (name, norms_name))) in specs.iter().zip(names).enumerate().take(own) {
         let (mut pieces, mut norms) = (Vec::with_capacity(chunks.len()), Vec::new());
         for chunk in chunks {
             let rows = chunk.rows();
@@ -100,7 +102,8 @@ pub(super) fn row_columns<'a>(
     columns
 }
 
-/// The columns of a table of rows, in the order of the specs.
+/// The columns of a table of rows, in the order of the specs. The last ones may be missing: those of
+/// fields that came after the rows were written.
 pub(super) fn frozen(
     table: &Table,
     names: &[(String, String)],
@@ -116,7 +119,11 @@ pub(super) fn frozen(
         let inv_norms = table.column(norms).map(|norms| norms.values);
         Ok(FrozenColumn { values, offsets, inv_norms, validity })
     };
-    let columns = specs.iter().zip(names).map(column).collect::<Result<_, Fault>>()?;
+    let is_there = |(_, (name, _)): &(&ColumnSpec, &(String, String))| table.column(name).is_some();
+    let stored = specs.iter().zip(names).rposition(|field| is_there(&field)).map_or(0, |at| at + 1);
+    let stored = stored.max(specs.iter().rposition(ColumnSpec::is_required).map_or(0, |at| at + 1));
+    let columns = specs.iter().zip(names).take(stored).map(column);
+    let columns = columns.collect::<Result<_, Fault>>()?;
     Ok(FrozenRows { rows: table.rows(), columns, arrivals })
 }
 

@@ -121,7 +121,7 @@ fn commit_of(
     flush: &Flush,
     known: &Known,
 ) -> Result<FlushCommit, Fault> {
-    let Flush { vchannel, channel, schema, eff, sealed } = flush;
+    let Flush { vchannel, channel, schema, eff, sealed, truncated } = flush;
     let (specs, _) = ColumnSpec::of_schema(schema).map_err(|e| Fault::internal(e.to_string()))?;
     let names = names(schema, &specs);
     let ids = sealed.rows.len() as u32 + u32::from(!sealed.ends.is_empty());
@@ -161,6 +161,8 @@ fn commit_of(
         since: sealed.since,
         slots: sealed.slots.iter().map(slot).collect(),
         deltas,
+        expiry: sealed.expiry.steps().to_vec(),
+        truncated: *truncated,
     };
     Ok(FlushCommit { state, added, removed: removed.collect(), checkpoint: None })
 }

@@ -29,9 +29,16 @@ pub(crate) struct Row {
     unit: usize,
 }
 
+/// Times to live in ms, with the times from which they hold.
+type Ttls = Vec<(u64, Option<u64>)>;
+
 /// Everything that the log says, and until when.
 pub(crate) struct Oracle {
     pub(crate) rows: Vec<Row>,
+    /// The times to live of each shard, with the times from which they hold.
+    ttls: BTreeMap<(i64, u16), Ttls>,
+    /// The last truncation that each shard saw.
+    truncated: BTreeMap<(i64, u16), i64>,
     /// What each shard did for each update and filter delete: the number of rows, or `None` when
     /// the update could not be completed there.
     outcomes: BTreeMap<RequestId, Vec<Option<u64>>>,
@@ -58,7 +65,12 @@ fn repeat((partition, rows): (PartitionId, u32)) -> impl Iterator<Item = i64> {
 
 impl Oracle {
     pub(crate) fn read(store: &Arc<MemoryStore>, divisors: &BTreeMap<Vec<u8>, i64>) -> Oracle {
-        let mut oracle = Oracle { rows: Vec::new(), outcomes: BTreeMap::new() };
+        let mut oracle = Oracle {
+            rows: Vec::new(),
+            ttls: BTreeMap::new(),
+            truncated: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+        };
         let mut unit_number = 0;
         for channel in 0..CHANNELS {
             let mut assembler = Assembler::new(0, Timestamp::MIN);
@@ -146,23 +158,42 @@ impl Oracle {
                     Some(plan) => {
                         assert!(Plan::decode(&plan).is_ok());
                         let divisor = divisors[&plan.to_vec()];
-                        let hit = |r: &Row| scope(r) && r.token % divisor == 0;
+                        let expired = self.expired(collection, record.shard(), at.0);
+                        let lives = |r: &Row| r.begin > expired;
+                        let hit = |r: &Row| scope(r) && lives(r) && r.token % divisor == 0;
                         Some(Some(self.end(record, at, hit)))
                     }
                 }
             }
             Kind::Ddl => {
-                let blob = record.blob().expect("a ddl record has a payload");
-                match DdlRecord::decode(&blob).expect("a ddl record decodes") {
-                    DdlRecord::PartitionDrop { partition: PartitionId(gone) } => {
-                        self.end(record, at, |r| r.partition == gone);
-                        dropped.push((collection, gone));
-                    }
-                    DdlRecord::CollectionCreate { .. } | DdlRecord::CollectionDrop => {}
-                }
+                self.change(record, at, dropped);
                 None
             }
             Kind::Seal => None,
+        }
+    }
+
+    /// Applies a ddl record.
+    fn change(&mut self, record: &Record, at: (u64, usize), dropped: &mut Vec<(i64, i64)>) {
+        let shard = (record.collection().0, record.shard());
+        let blob = record.blob().expect("a ddl record has a payload");
+        match DdlRecord::decode(&blob).expect("a ddl record decodes") {
+            DdlRecord::PartitionDrop { partition: PartitionId(gone) } => {
+                self.end(record, at, |r| r.partition == gone);
+                dropped.push((shard.0, gone));
+            }
+            DdlRecord::Truncate { intent } => {
+                let last = self.truncated.entry(shard).or_default();
+                let is_new = *last < intent;
+                *last = intent.max(*last);
+                if is_new {
+                    self.end(record, at, |_| true);
+                }
+            }
+            DdlRecord::TtlSet { ms } => self.ttls.entry(shard).or_default().push((at.0, ms)),
+            DdlRecord::CollectionCreate { .. }
+            | DdlRecord::SchemaSet { .. }
+            | DdlRecord::CollectionDrop => {}
         }
     }
 
@@ -176,6 +207,7 @@ impl Oracle {
     ) -> Option<Vec<Row>> {
         let (collection, shard) = (record.collection().0, record.shard());
         let (partition, by_key) = (record.partition().0, by_key(record));
+        let expired = self.expired(collection, shard, begin);
         let runs = record.blob().map(|blob| decode_runs(&blob).expect("runs decode"));
         let spread: Vec<i64> = runs.into_iter().flatten().flat_map(repeat).collect();
         let has = |field: FieldId| record.column(field).is_some();
@@ -183,6 +215,7 @@ impl Oracle {
             let older = self.rows.iter().rfind(|r| {
                 let here = r.collection == collection && r.shard == shard;
                 let here = here && (by_key || r.partition == partition);
+                let here = here && r.begin > expired;
                 here && r.end == u64::MAX && ended.get(i) == Some(&r.pk)
             });
             let stays = older.filter(|_| by_key && !has(RANK)).map(|o| o.partition);
@@ -206,6 +239,19 @@ impl Oracle {
         ints(record, PK).into_iter().zip(ints(record, TOKEN)).enumerate().map(row).collect()
     }
 
+    /// Rows of a shard that came by this time are expired at `at`; none when 0.
+    fn expired(&self, collection: i64, shard: u16, at: u64) -> u64 {
+        let held = self.ttls.get(&(collection, shard)).map_or(&[][..], Vec::as_slice);
+        let mut expired = 0;
+        for (i, (from, ms)) in held.iter().enumerate().filter(|(_, held)| held.0 <= at) {
+            // The last time at which it held lies just before the next one came.
+            let until = held.get(i + 1).map_or(at, |next| (next.0 - 1).max(*from).min(at));
+            let back = ms.map_or(u64::MAX, |ms| Timestamp::from_ms(ms).0);
+            expired = expired.max(until.saturating_sub(back));
+        }
+        expired
+    }
+
     /// What all shards did for a request together.
     pub(crate) fn outcome(&self, request: RequestId) -> Option<u64> {
         let shards = self.outcomes.get(&request).map_or(&[][..], Vec::as_slice);
@@ -218,6 +264,7 @@ impl Oracle {
             r.collection == PLACES[place].id.0
                 && r.begin <= at
                 && at < r.end
+                && r.begin > self.expired(r.collection, r.shard, at)
                 && divisor.is_none_or(|d| r.token % d == 0)
         };
         self.rows.iter().filter(seen).collect()

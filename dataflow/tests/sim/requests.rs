@@ -102,6 +102,14 @@ pub(crate) enum Op {
     PartitionDrop {
         partition: i64,
     },
+    /// Ends all rows.
+    Truncate {
+        intent: i64,
+    },
+    /// Rows expire so many milliseconds after they came.
+    SetTtl {
+        ms: Option<u64>,
+    },
     /// Ends the growing segments of all shards.
     Seal,
     Create,
@@ -198,7 +206,7 @@ pub(crate) fn records(place: &Place, op: &Op) -> Vec<(ChannelId, Vec<Record>)> {
                 record
             }
             Op::Seal => record(Kind::Seal, None, 0),
-            Op::PartitionDrop { .. } | Op::Create => {
+            Op::PartitionDrop { .. } | Op::Truncate { .. } | Op::SetTtl { .. } | Op::Create => {
                 with_ddl(record(Kind::Ddl, None, 0), &ddl_of(place, op))
             }
         };
@@ -213,6 +221,8 @@ fn ddl_of(place: &Place, op: &Op) -> DdlRecord {
         Op::PartitionDrop { partition } => {
             DdlRecord::PartitionDrop { partition: PartitionId(*partition) }
         }
+        Op::Truncate { intent } => DdlRecord::Truncate { intent: *intent },
+        Op::SetTtl { ms } => DdlRecord::TtlSet { ms: *ms },
         _ => DdlRecord::CollectionCreate { schema: schema(place.by_key) },
     }
 }

@@ -49,6 +49,7 @@ pub(crate) struct Tally {
     refused_updates: u64,
     flushes: u64,
     failed_flushes: u64,
+    wholes: u64,
 }
 
 impl Tally {
@@ -65,9 +66,10 @@ impl Tally {
         self.refused_updates += other.refused_updates;
         self.flushes += other.flushes;
         self.failed_flushes += other.failed_flushes;
+        self.wholes += other.wholes;
     }
 
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 12] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 13] {
         [
             ("acknowledged writes", self.acknowledged),
             ("writes of unknown outcome", self.unknown),
@@ -81,6 +83,7 @@ impl Tally {
             ("refused updates", self.refused_updates),
             ("flushes", self.flushes),
             ("failed flushes", self.failed_flushes),
+            ("truncations and times to live", self.wholes),
         ]
     }
 }
@@ -141,6 +144,7 @@ pub(crate) struct World {
     /// Answers given: they must be given again for ever.
     given: Vec<(usize, Question, Timestamp, Answer)>,
     dropped: Vec<(usize, i64)>,
+    last_intent: i64,
     tally: Tally,
 }
 
@@ -162,6 +166,7 @@ impl World {
             acknowledged_tokens: Vec::new(),
             given: Vec::new(),
             dropped: Vec::new(),
+            last_intent: 0,
             tally: Tally::default(),
         };
         for divisor in 2..6 {
@@ -270,7 +275,7 @@ impl World {
         };
         let given = [0.7, 0.5, 0.5].map(|share| self.random.random_bool(share));
         let rekey = self.random.random_bool(0.3);
-        let op = match self.random.random_range(0..29) {
+        let op = match self.random.random_range(0..31) {
             0..8 => Op::Insert { partition, rows: new_rows(&mut self.next_token) },
             8..13 => Op::Upsert { partition, rows: new_rows(&mut self.next_token) },
             13..16 => Op::Delete { partition: some_partition, keys },
@@ -283,7 +288,16 @@ impl World {
                 Op::Update { partition, rows, given, rekey }
             }
             24 => Op::Rekey { partition, rows: new_rows(&mut self.next_token) },
-            25..28 => Op::Seal,
+            25..29 => Op::Seal,
+            29 if self.random.random_bool(0.4) => {
+                // One that is published again says what it said.
+                self.last_intent += i64::from(self.random.random_bool(0.7));
+                Op::Truncate { intent: self.last_intent.max(1) }
+            }
+            30 => {
+                let times = [None, None, Some(0), Some(2), Some(40), Some(5_000)];
+                Op::SetTtl { ms: times[self.random.random_range(0..times.len())] }
+            }
             _ if PLACES[place].by_key => return,
             _ if self.random.random_bool(0.2) => Op::PartitionDrop { partition },
             _ => return,
@@ -304,6 +318,7 @@ impl World {
         }
         self.tally.filter_deletes += u64::from(matches!(op, Op::DeleteTokens { .. }));
         self.tally.updates += u64::from(matches!(op, Op::Update { .. }));
+        self.tally.wholes += u64::from(matches!(op, Op::Truncate { .. } | Op::SetTtl { .. }));
         self.write(place, op);
     }
 
@@ -319,13 +334,11 @@ impl World {
         let outcome = tells.then(|| dataflow.delete_outcome(request, units.len()));
         let write = Box::pin(async move {
             let ts = writer.write(request, units).await?;
-            Ok((
-                ts,
-                match outcome {
-                    Some(outcome) => Some(outcome.await),
-                    None => None,
-                },
-            ))
+            let told = match outcome {
+                Some(outcome) => Some(outcome.await),
+                None => None,
+            };
+            Ok((ts, told))
         });
         if let Op::Insert { rows, .. } = &op {
             let tokens = rows.iter().map(|&(_, token)| (place, token, Timestamp::MAX));

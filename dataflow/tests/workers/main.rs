@@ -6,7 +6,9 @@
 mod requests;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use futures::FutureExt;
 use futures::executor::block_on;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::SystemClock;
@@ -39,11 +41,20 @@ struct Server {
 
 impl Server {
     fn start(store: &Arc<MemoryStore>, data: &Arc<MemoryData>, workers: usize) -> Server {
+        Server::with_threads(store, data, workers, 2)
+    }
+
+    fn with_threads(
+        store: &Arc<MemoryStore>,
+        data: &Arc<MemoryData>,
+        workers: usize,
+        scan_threads: usize,
+    ) -> Server {
         let catalog = memory::open(data, Arc::new(SystemClock), CHANNELS).unwrap();
         let log = MemoryLog::open(Arc::clone(store), true, Mode::Auto);
         let parts = Dataflow::start(Config {
             workers,
-            scan_threads: 2,
+            scan_threads,
             checkpoints: vec![Checkpoint::default(); usize::from(CHANNELS)],
             collections: [WIDE.id].into_iter().collect(),
             inbox_bytes: 1 << 20,
@@ -110,13 +121,13 @@ impl Server {
         (reply.as_of, tokens)
     }
 
-    fn nearest(&self, query: [f32; DIM as usize], topk: u32) -> Vec<(i64, f32)> {
-        let request = SearchRequest {
+    fn search_request(&self, queries: &[f32], topk: u32) -> SearchRequest {
+        SearchRequest {
             target: self.target(),
             field: VECTOR,
             metric: Metric::L2,
             dim: DIM,
-            queries: QueryVectors::Float(query.as_slice().into()),
+            queries: QueryVectors::Float(queries.into()),
             topk,
             bounds: Bounds::default(),
             group: None,
@@ -125,7 +136,11 @@ impl Server {
             ef: None,
             index: None,
             output: vec![PK],
-        };
+        }
+    }
+
+    fn nearest(&self, query: [f32; DIM as usize], topk: u32) -> Vec<(i64, f32)> {
+        let request = self.search_request(&query, topk);
         let reply = block_on(self.dataflow.search(request)).unwrap();
         assert_eq!(reply.pks.values, reply.columns[0].values);
         let Values::Long(pks) = reply.pks.values else { panic!() };
@@ -206,4 +221,38 @@ fn a_read_of_a_collection_that_was_never_made_is_not_found() {
     let request = CountRequest { target: server.target(), filter: None };
     let fault = block_on(server.dataflow.count(request)).unwrap_err();
     assert_eq!(fault.code, Code::ServiceUnavailable);
+}
+
+/// One thread scans, so that whatever comes next waits for it.
+#[test]
+fn a_long_scan_ends_early_when_its_caller_is_gone() {
+    let mut server = Server::with_threads(&MemoryStore::new(CHANNELS), &Arc::default(), 1, 1);
+    server.write(&Op::Create);
+    for first in (0..12_000).step_by(4_000) {
+        server.write(&Op::Insert { partition: 1, rows: rows(first..first + 4_000) });
+    }
+    assert_eq!(server.count(), 12_000);
+    let many: Vec<f32> = (0..16_384).flat_map(vector).collect();
+    let long = || server.dataflow.search(server.search_request(&many, 10));
+    // A filter is evaluated by the thread that scans.
+    let next = || {
+        let request = CountRequest { target: server.target(), filter: Some(plan(&filter(2))) };
+        assert_eq!(block_on(server.dataflow.count(request)).unwrap().rows, 6_000);
+    };
+    let begun = Instant::now();
+    block_on(long()).unwrap();
+    next();
+    let whole = begun.elapsed();
+    let begun = Instant::now();
+    let scanned = server.dataflow.rows_scanned();
+    let mut gone = Box::pin(long());
+    assert!(gone.as_mut().now_or_never().is_none(), "the search takes long");
+    while server.dataflow.rows_scanned() == scanned {
+        std::thread::yield_now();
+    }
+    drop(gone);
+    next();
+    let cut = begun.elapsed();
+    assert!(cut * 3 < whole, "{cut:?} for a scan of {whole:?} that nobody waits for");
+    server.dataflow.stop();
 }

@@ -70,6 +70,11 @@ fn check(what: &str, name: &str) -> Result<(), Fault> {
     }
 }
 
+/// Refuses a name that no resource group can have.
+pub fn check_resource_group(name: &str) -> Result<(), Fault> {
+    check("resource group name", name)
+}
+
 /// Refuses a name that no role can have.
 pub fn check_role(name: &str) -> Result<(), Fault> {
     check("role name", name)

@@ -99,7 +99,19 @@ rules! {
     "CheckHealth" CheckHealthRequest: Rule::Known, |m| Objects::All, "";
     "GetComponentStates" GetComponentStatesRequest: Rule::Known, |m| Objects::All, "";
     "AllocTimestamp" AllocTimestampRequest: Rule::Known, |m| Objects::All, "";
+    "GetMetrics" GetMetricsRequest: Rule::Known, |m| Objects::All, "";
+
+    "CreateResourceGroup" CreateResourceGroupRequest: global("CreateResourceGroup"),
+        |m| Objects::All, "";
+    "DropResourceGroup" DropResourceGroupRequest: global("DropResourceGroup"),
+        |m| Objects::All, "";
+    "UpdateResourceGroups" UpdateResourceGroupsRequest: global("UpdateResourceGroups"),
+        |m| Objects::All, "";
+    "TransferNode" TransferNodeRequest: global("TransferNode"), |m| Objects::All, "";
+    "TransferReplica" TransferReplicaRequest: global("TransferReplica"), |m| Objects::All, "";
     "ListResourceGroups" ListResourceGroupsRequest: global("ListResourceGroups"),
+        |m| Objects::All, "";
+    "DescribeResourceGroup" DescribeResourceGroupRequest: global("DescribeResourceGroup"),
         |m| Objects::All, "";
 
     "CreateDatabase" CreateDatabaseRequest: global("CreateDatabase"), |m| Objects::All, "";
@@ -123,6 +135,13 @@ rules! {
         |m| Objects::All, &m.db_name;
     "AlterCollection" AlterCollectionRequest: global("CreateCollection"), |m| named!(m), &m.db_name;
     "AlterCollectionField" AlterCollectionFieldRequest: global("CreateCollection"),
+        |m| named!(m), &m.db_name;
+
+    "AddCollectionField" AddCollectionFieldRequest: collection("AddCollectionField"),
+        |m| named!(m), &m.db_name;
+    "AlterCollectionSchema" AlterCollectionSchemaRequest: collection("AddCollectionField"),
+        |m| named!(m), &m.db_name;
+    "TruncateCollection" TruncateCollectionRequest: global("DropCollection"),
         |m| named!(m), &m.db_name;
 
     "CreateAlias" CreateAliasRequest: global("CreateAlias"), |m| named!(m), &m.db_name;
@@ -169,6 +188,15 @@ rules! {
         |m| named!(m), &m.db_name;
     "FlushAll" FlushAllRequest: global("FlushAll"), |m| Objects::All, &m.db_name;
     "GetFlushAllState" GetFlushAllStateRequest: Rule::Known, |m| Objects::All, "";
+
+    "GetPersistentSegmentInfo" GetPersistentSegmentInfoRequest: collection("GetStatistics"),
+        |m| named!(m), &m.db_name;
+    "GetQuerySegmentInfo" GetQuerySegmentInfoRequest: collection("GetStatistics"),
+        |m| named!(m), &m.db_name;
+    "GetReplicas" GetReplicasRequest: collection("GetStatistics"), |m| named!(m), &m.db_name;
+    "LoadBalance" LoadBalanceRequest: collection("LoadBalance"), |m| named!(m), &m.db_name;
+    "ListIndexedSegment" ListIndexedSegmentRequest: collection("IndexDetail"),
+        |m| named!(m), "";
 
     "Search" SearchRequest: collection("Search"), |m| named!(m), &m.db_name;
     "HybridSearch" HybridSearchRequest: collection("Search"), |m| named!(m), &m.db_name;

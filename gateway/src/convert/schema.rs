@@ -1,11 +1,13 @@
 //! Schemas: from a client's `CollectionSchema` to a validated model schema, and back.
 
+mod added;
 mod alter;
 mod field;
 mod function;
 #[cfg(test)]
 mod tests;
 
+pub use added::added_field;
 pub use alter::alter_field;
 
 use bytes::Bytes;

@@ -93,14 +93,24 @@ macro_rules! replies {
 replies! {
     AllocTimestampResponse, BackupRbacMetaResponse, BoolResponse, CheckHealthResponse,
     ComponentStates, ConnectResponse, DescribeAliasResponse, DescribeCollectionResponse,
-    DescribeDatabaseResponse, DescribeIndexResponse, FlushAllResponse, FlushResponse,
+    DescribeDatabaseResponse, DescribeIndexResponse, DescribeResourceGroupResponse,
+    FlushAllResponse, FlushResponse,
     GetCollectionStatisticsResponse, GetFlushAllStateResponse, GetFlushStateResponse,
     GetIndexBuildProgressResponse, GetIndexStateResponse, GetIndexStatisticsResponse,
-    GetLoadStateResponse, GetLoadingProgressResponse, GetPartitionStatisticsResponse,
+    GetLoadStateResponse, GetLoadingProgressResponse, GetMetricsResponse,
+    GetPartitionStatisticsResponse, GetPersistentSegmentInfoResponse, GetQuerySegmentInfoResponse,
+    GetReplicasResponse,
     GetVersionResponse, ListAliasesResponse, ListCredUsersResponse, ListDatabasesResponse,
+    ListIndexedSegmentResponse,
     ListPrivilegeGroupsResponse, ListResourceGroupsResponse, MutationResult, QueryResults,
     RunAnalyzerResponse, SearchResults, SelectGrantResponse, SelectRoleResponse,
-    SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse,
+    SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse, TruncateCollectionResponse,
+}
+
+impl Reply for pb::AlterCollectionSchemaResponse {
+    fn with_status(self, status: Status) -> Self {
+        pb::AlterCollectionSchemaResponse { alter_status: Some(status) }
+    }
 }
 
 #[cfg(test)]

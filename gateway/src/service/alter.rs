@@ -8,6 +8,7 @@ use millstream_catalog::model::{Collection, Fault};
 use super::Context;
 use crate::convert::status::success;
 use crate::convert::{params, properties, schema};
+use crate::ddl;
 use crate::gateway::Gateway;
 use crate::names;
 use crate::pb;
@@ -38,10 +39,13 @@ pub(super) async fn collection(
     check_one(request.properties.len(), request.delete_keys.len(), none)?;
     let set = params::to_props(request.properties);
     let alter = properties::alter_collection(set, request.delete_keys)?;
-    super::collection::check_properties(&alter.set)?;
     super::collection::check_isolation(&found.schema, &alter.set)?;
-    gateway.catalog.collection_alter(found.id, alter).await?;
-    gateway.cache.invalidate(found.id);
+    let id = found.id;
+    ddl::change(gateway, move |gateway| async move {
+        gateway.catalog.collection_alter(id, alter).await
+    })
+    .await?;
+    gateway.cache.invalidate(id);
     Ok(success())
 }
 

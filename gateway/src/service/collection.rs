@@ -10,6 +10,7 @@ use millstream_catalog::model::{
 };
 
 use super::keys::ISOLATION;
+use super::segment::channel_name;
 use super::{Context, read};
 use crate::convert::status::success;
 use crate::convert::{params, properties, schema};
@@ -35,7 +36,6 @@ pub(super) async fn create(
         })?;
     let properties = params::to_props(request.properties);
     properties::check_collection(&properties)?;
-    check_properties(&properties)?;
     check_isolation(&schema, &properties)?;
     let new = NewCollection {
         database: context.database(&request.db_name).to_owned(),
@@ -46,11 +46,13 @@ pub(super) async fn create(
         consistency,
         properties,
     };
-    ddl::roll_forward(gateway).await?;
-    match gateway.catalog.collection_create(gateway.request_id(), new).await? {
-        Created::Intent(intent) => ddl::carry_out(gateway, intent).await?,
-        Created::Same(_) => {}
-    }
+    ddl::change(gateway, |gateway| async move {
+        Ok(match gateway.catalog.collection_create(gateway.request_id(), new).await? {
+            Created::Intent(intent) => Some(intent),
+            Created::Same(_) => None,
+        })
+    })
+    .await?;
     Ok(success())
 }
 
@@ -61,21 +63,6 @@ fn shards_of(given: i32) -> Result<u16, Fault> {
             Err(Fault::plain(format!("maximum shards's number should be limited to {SHARDS_MAX}")))
         }
     }
-}
-
-/// Refuses properties that would change answers and are not obeyed.
-pub(super) fn check_properties(properties: &Props) -> Result<(), Fault> {
-    for (key, value) in properties {
-        let obeyed = match key.as_str() {
-            "collection.ttl.seconds" => matches!(value.trim(), "" | "0" | "-1"),
-            _ => true,
-        };
-        if !obeyed {
-            let text = format!("collection property {key} = {value} is not supported yet");
-            return Err(Fault::invalid(text));
-        }
-    }
-    Ok(())
 }
 
 /// Isolation is of the values of a partition key.
@@ -104,14 +91,28 @@ pub(super) async fn drop_collection(
     request: pb::DropCollectionRequest,
 ) -> Result<Status, Fault> {
     names::check_collection(&request.collection_name)?;
-    ddl::roll_forward(gateway).await?;
-    let database = context.database(&request.db_name);
-    if let Some(intent) =
-        gateway.catalog.collection_drop(database, &request.collection_name).await?
-    {
-        ddl::carry_out(gateway, intent).await?;
-    }
+    let database = context.database(&request.db_name).to_owned();
+    ddl::change(gateway, |gateway| async move {
+        gateway.catalog.collection_drop(&database, &request.collection_name).await
+    })
+    .await?;
     Ok(success())
+}
+
+/// Ends all rows; everything else of the collection stays.
+pub(super) async fn truncate(
+    gateway: &Arc<Gateway>,
+    context: &Context,
+    request: pb::TruncateCollectionRequest,
+) -> Result<pb::TruncateCollectionResponse, Fault> {
+    names::check_collection(&request.collection_name)?;
+    let database = context.database(&request.db_name);
+    let found = gateway.collection(database, &request.collection_name).await?;
+    ddl::change(gateway, move |gateway| async move {
+        gateway.catalog.collection_truncate(found.id).await.map(Some)
+    })
+    .await?;
+    Ok(pb::TruncateCollectionResponse { status: Some(success()) })
 }
 
 pub(super) async fn rename(
@@ -173,10 +174,21 @@ async fn describe_found(
     }
     names::check_collection(&request.collection_name)?;
     if request.time_stamp > 0 {
-        let at = Timestamp(request.time_stamp);
+        let at = past(gateway, request.time_stamp).await?;
         return gateway.catalog.collection_at(database, &request.collection_name, at).await;
     }
     gateway.cache.get(database, &request.collection_name).await
+}
+
+/// A time that has been: what will be then, nobody knows.
+async fn past(gateway: &Gateway, at: u64) -> Result<Timestamp, Fault> {
+    let (at, now) = (Timestamp(at), gateway.now().await?);
+    match at <= now {
+        true => Ok(at),
+        false => {
+            Err(Fault::invalid(format!("time_stamp {at} lies in the future, it is {now} now")))
+        }
+    }
 }
 
 fn described(found: &Collection, now: Timestamp) -> pb::DescribeCollectionResponse {
@@ -184,10 +196,7 @@ fn described(found: &Collection, now: Timestamp) -> pb::DescribeCollectionRespon
         status: Some(success()),
         schema: Some(schema::to_wire(found)),
         collection_id: found.id.0,
-        virtual_channel_names: found
-            .vchannels()
-            .map(|(v, channel)| format!("channel-{channel}_{}v{}", v.collection, v.shard))
-            .collect(),
+        virtual_channel_names: found.vchannels().map(channel_name).collect(),
         physical_channel_names: found.channels.iter().map(|c| format!("channel-{c}")).collect(),
         created_timestamp: found.created.0,
         created_utc_timestamp: found.created.physical_ms(),
@@ -211,7 +220,10 @@ pub(super) async fn show(
     request: pb::ShowCollectionsRequest,
 ) -> Result<pb::ShowCollectionsResponse, Fault> {
     let database = context.database(&request.db_name);
-    let mut all = gateway.catalog.collection_list(database).await?;
+    let mut all = match request.time_stamp {
+        0 => gateway.catalog.collection_list(database).await?,
+        at => gateway.catalog.collection_list_at(database, past(gateway, at).await?).await?,
+    };
     if let Some(viewer) = gateway.door.viewer(context).await? {
         all.retain(|collection| viewer.sees(database, &collection.name));
     }

@@ -13,7 +13,7 @@ use millstream_dataflow::api::Values;
 use millstream_expr::{PkList, parse_template};
 use millstream_log::Kind as RecordKind;
 
-use super::{Context, keys, read, update};
+use super::{Context, admit, keys, read, update};
 use crate::convert::columns::{Batch, Write, batch_from_wire};
 use crate::convert::schema::primary_field;
 use crate::convert::search::templates;
@@ -42,6 +42,7 @@ pub(super) async fn insert(
 ) -> Result<pb::MutationResult, Fault> {
     let begun = Instant::now();
     read::check_namespace(request.namespace.as_ref())?;
+    admit::write(gateway, context, &request).await?;
     let rows = Rows {
         database: context.database(&request.db_name),
         collection: &request.collection_name,
@@ -63,6 +64,7 @@ pub(super) async fn upsert(
     let begun = Instant::now();
     read::check_namespace(request.namespace.as_ref())?;
     check_field_ops(&request)?;
+    admit::write(gateway, context, &request).await?;
     let rows = Rows {
         database: context.database(&request.db_name),
         collection: &request.collection_name,
@@ -205,6 +207,7 @@ pub(super) async fn delete(
     let begun = Instant::now();
     read::check_namespace(request.namespace.as_ref())?;
     names::check_collection(&request.collection_name)?;
+    admit::write(gateway, context, &request).await?;
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
     let partition = match request.partition_name.as_str() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_catalog::model::{Code, Collection, Fault, Timestamp, VChannel};
 
-use super::Context;
+use super::{Context, admit};
 use crate::convert::status::{Reply, success};
 use crate::files;
 use crate::gateway::Gateway;
@@ -23,6 +23,7 @@ pub(super) async fn flush(
     let mut collections: Vec<(String, Arc<Collection>)> = Vec::new();
     for name in request.collection_names {
         let collection = gateway.collection(database, &name).await?;
+        admit::flush(gateway, database, &collection).await?;
         collections.push((name, collection));
     }
     for (name, collection) in collections {

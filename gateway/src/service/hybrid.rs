@@ -10,7 +10,7 @@ use millstream_dataflow::api::{Column, Guarantee, KeyList, SearchReply, Target, 
 
 use super::ranking::{self, Found, Ranked};
 use super::search::{Question, ask, check_supported, prefix_not_loaded, question};
-use super::{Context, by_keys, hits, read};
+use super::{Context, admit, by_keys, hits, read};
 use crate::convert::output::Output;
 use crate::convert::rank::{RankParams, rank_params};
 use crate::convert::schema::primary_field;
@@ -40,6 +40,10 @@ pub(super) async fn search(
     }
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
+    let each = request.requests.iter().map(|search| search.nq.max(1));
+    let vectors = each.fold(0, i64::saturating_add);
+    let named = (&*collection, &*request.partition_names);
+    admit::search(gateway, database, named, vectors).await?;
     let searches = request.requests.len();
     if searches == 0 {
         return Err(Fault::invalid("a hybrid search needs at least one search request"));

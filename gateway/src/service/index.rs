@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millstream_catalog::catalog::NewIndex;
 use millstream_catalog::model::{Code, Collection, Fault, IndexDef};
+use millstream_catalog::origin;
 
 use super::{Context, read};
 use crate::convert::status::success;
@@ -65,8 +66,11 @@ pub(super) async fn drop_index(
         let text = "index cannot be dropped, collection is loaded, please release it first";
         return Err(Fault::plain(text));
     }
-    for index in chosen {
-        gateway.catalog.index_drop(collection.id, &index.name).await?;
+    if let Some((last, others)) = chosen.split_last() {
+        for index in others {
+            origin::apart(gateway.catalog.index_drop(collection.id, &index.name)).await?;
+        }
+        gateway.catalog.index_drop(collection.id, &last.name).await?;
     }
     gateway.cache.invalidate(collection.id);
     gateway.dataflow.build_graphs(collection.id);
@@ -152,7 +156,7 @@ fn select<'a>(collection: &'a Collection, field: &str, index: &str) -> Vec<&'a I
     all().filter(|i| Some(i.field) == by_field).collect()
 }
 
-fn found<'a>(
+pub(super) fn found<'a>(
     collection: &'a Collection,
     field: &str,
     index: &str,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::model::{Code, Collection, Fault, LoadState, Partition, PartitionId};
 
-use super::{Context, keys, read};
+use super::{Context, keys, read, resource};
 use crate::convert::status::success;
 use crate::gateway::{Gateway, is_loaded};
 use crate::names;
@@ -21,6 +21,7 @@ pub(super) async fn load_collection(
     check_replicas(request.replica_number)?;
     let collection = find(gateway, database, name).await?;
     check_indexed(&collection)?;
+    resource::place(gateway, &collection, request.resource_groups).await?;
     set(gateway, &collection, &[], LoadState::Loaded).await
 }
 
@@ -45,6 +46,7 @@ pub(super) async fn load_partitions(
     keys::check_free(&collection, "load partitions")?;
     let partitions = named(&collection, &request.partition_names)?;
     check_indexed(&collection)?;
+    resource::place(gateway, &collection, request.resource_groups).await?;
     set(gateway, &collection, &partitions, LoadState::Loaded).await
 }
 

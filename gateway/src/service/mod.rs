@@ -5,6 +5,7 @@
 //! because clients retry other gRPC errors for minutes. Whom the door does not admit is told by
 //! gRPC itself, as by Milvus; clients do not retry that.
 
+mod admit;
 mod alias;
 mod alter;
 mod analyzer;
@@ -12,6 +13,7 @@ mod by_keys;
 mod collection;
 mod data;
 mod database;
+mod fields;
 mod flush;
 mod grant;
 mod hits;
@@ -19,11 +21,15 @@ mod hybrid;
 mod index;
 mod keys;
 mod load;
+mod metrics;
 mod partition;
 mod query;
 mod ranking;
 mod read;
+mod repeat;
+mod resource;
 mod search;
+mod segment;
 mod size;
 mod system;
 mod update;
@@ -64,16 +70,20 @@ pub struct Context {
     database: Option<String>,
     timeout: Duration,
     caller: Option<Caller>,
+    request_id: Option<String>,
 }
 
 impl Context {
     fn new(metadata: &MetadataMap) -> Context {
         let database = metadata.get("dbname").and_then(|v| v.to_str().ok());
+        let request_id = metadata.get("client-request-id").and_then(|v| v.to_str().ok());
+        let request_id = request_id.filter(|id| !id.is_empty());
         let timeout = metadata.get("grpc-timeout").and_then(|v| v.to_str().ok());
         Context {
             database: database.filter(|name| !name.is_empty()).map(str::to_owned),
             timeout: timeout.and_then(parse_timeout).map_or(TIMEOUT, |t| t.min(TIMEOUT)),
             caller: None,
+            request_id: request_id.map(str::to_owned),
         }
     }
 
@@ -85,6 +95,11 @@ impl Context {
     /// Who asks; nobody when nobody has to say.
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
+    }
+
+    /// The client's own name for the request, under which it may be repeated.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
     }
 
     /// The database of a request: the message decides, then the metadata, then the default.
@@ -223,6 +238,19 @@ fn panicked(rpc: &str, panic: &(dyn std::any::Any + Send)) -> Fault {
     Fault::internal(format!("{rpc} failed by a mistake of the server: {text}"))
 }
 
+/// The call of a handler: a change of metadata is let through and made once.
+macro_rules! called {
+    (ddl, $rpc:literal, $gateway:ident, $context:ident, $message:ident, $handler:path) => {{
+        let change = repeat::Change::of($rpc, &$context, &$message);
+        // A box, so that what is around it is compiled only once.
+        let call = Box::pin($handler($gateway, &$context, $message));
+        repeat::once($gateway, $rpc, change, call)
+    }};
+    ($queue:ident, $rpc:literal, $gateway:ident, $context:ident, $message:ident, $handler:path) => {
+        $handler($gateway, &$context, $message)
+    };
+}
+
 macro_rules! queue {
     ($gateway:ident, none) => {
         None
@@ -251,7 +279,7 @@ macro_rules! rpcs {
                     let gateway = &service.gateway;
                     let message: pb::$request = wire::message($rpc, bytes)?;
                     service.admit($rpc, &context, Asked::of(&message, &context)).await?;
-                    let call = $handler(gateway, &context, message);
+                    let call = called!($queue, $rpc, gateway, context, message, $handler);
                     let queue = queue!(gateway, $queue);
                     let answer: pb::$reply = service.serve($rpc, queue, &context, call).await;
                     let answer: Box<dyn Answer> = Box::new(answer);
@@ -271,8 +299,21 @@ rpcs! {
         -> ComponentStates, none, system::components;
     "AllocTimestamp" (AllocTimestampRequest)
         -> AllocTimestampResponse, none, system::alloc_timestamp;
+    "GetMetrics" (GetMetricsRequest) -> GetMetricsResponse, none, metrics::get;
+
+    "CreateResourceGroup" (CreateResourceGroupRequest)
+        -> Status, ddl, resource::create;
+    "DropResourceGroup" (DropResourceGroupRequest)
+        -> Status, ddl, resource::drop_group;
+    "UpdateResourceGroups" (UpdateResourceGroupsRequest)
+        -> Status, ddl, resource::update;
+    "TransferNode" (TransferNodeRequest) -> Status, ddl, resource::transfer_node;
+    "TransferReplica" (TransferReplicaRequest)
+        -> Status, ddl, resource::transfer_replica;
     "ListResourceGroups" (ListResourceGroupsRequest)
-        -> ListResourceGroupsResponse, none, system::resource_groups;
+        -> ListResourceGroupsResponse, none, resource::list;
+    "DescribeResourceGroup" (DescribeResourceGroupRequest)
+        -> DescribeResourceGroupResponse, none, resource::describe;
 
     "CreateDatabase" (CreateDatabaseRequest) -> Status, ddl, database::create;
     "DropDatabase" (DropDatabaseRequest) -> Status, ddl, database::drop_database;
@@ -299,6 +340,12 @@ rpcs! {
     "AlterCollection" (AlterCollectionRequest) -> Status, ddl, alter::collection;
     "AlterCollectionField" (AlterCollectionFieldRequest)
         -> Status, ddl, alter::field;
+    "AddCollectionField" (AddCollectionFieldRequest)
+        -> Status, ddl, fields::add;
+    "AlterCollectionSchema" (AlterCollectionSchemaRequest)
+        -> AlterCollectionSchemaResponse, ddl, fields::alter_schema;
+    "TruncateCollection" (TruncateCollectionRequest)
+        -> TruncateCollectionResponse, ddl, collection::truncate;
 
     "CreateAlias" (CreateAliasRequest) -> Status, ddl, alias::create;
     "DropAlias" (DropAliasRequest) -> Status, ddl, alias::drop_alias;
@@ -346,6 +393,15 @@ rpcs! {
     "FlushAll" (FlushAllRequest) -> FlushAllResponse, none, flush::flush_all;
     "GetFlushAllState" (GetFlushAllStateRequest)
         -> GetFlushAllStateResponse, none, flush::flush_all_state;
+
+    "GetPersistentSegmentInfo" (GetPersistentSegmentInfoRequest)
+        -> GetPersistentSegmentInfoResponse, none, segment::persistent;
+    "GetQuerySegmentInfo" (GetQuerySegmentInfoRequest)
+        -> GetQuerySegmentInfoResponse, none, segment::loaded;
+    "GetReplicas" (GetReplicasRequest) -> GetReplicasResponse, none, segment::replicas;
+    "LoadBalance" (LoadBalanceRequest) -> Status, none, segment::balance;
+    "ListIndexedSegment" (ListIndexedSegmentRequest)
+        -> ListIndexedSegmentResponse, none, segment::indexed;
 
     "Search" (SearchRequest) -> SearchResults, dql, search::search;
     "HybridSearch" (HybridSearchRequest) -> SearchResults, dql, hybrid::search;

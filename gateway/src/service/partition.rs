@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use millstream_catalog::model::{Fault, LoadState, Partition, PartitionId};
+use millstream_catalog::origin;
 
 use super::{Context, keys, read};
 use crate::convert::status::success;
@@ -25,10 +26,13 @@ pub(super) async fn create(
     keys::check_free(&collection, "create partition")?;
     let whole = collection.partitions.iter().all(|p| p.load == LoadState::Loaded);
     let known = collection.partition(&request.partition_name).is_some();
-    let made = gateway.catalog.partition_create(collection.id, &request.partition_name).await?;
+    let create = gateway.catalog.partition_create(collection.id, &request.partition_name);
     if whole && !known {
+        let made = origin::apart(create).await?;
         // A collection that is loaded whole stays so.
         gateway.catalog.load_set(collection.id, &[made.id], LoadState::Loaded).await?;
+    } else {
+        create.await?;
     }
     gateway.cache.invalidate(collection.id);
     Ok(success())
@@ -51,10 +55,11 @@ pub(super) async fn drop_partition(
         let text = "partition cannot be dropped, partition is loaded, please release it first";
         return Err(Fault::plain(text));
     }
-    let name = &request.partition_name;
-    if let Some(intent) = gateway.catalog.partition_drop(collection.id, name).await? {
-        ddl::carry_out(gateway, intent).await?;
-    }
+    let name = request.partition_name;
+    ddl::change(gateway, move |gateway| async move {
+        gateway.catalog.partition_drop(collection.id, &name).await
+    })
+    .await?;
     Ok(success())
 }
 

@@ -10,7 +10,7 @@ use millstream_dataflow::api::{
 use millstream_expr::Plan;
 
 use super::search::prefix_not_loaded;
-use super::{Context, read};
+use super::{Context, admit, read};
 use crate::convert::data;
 use crate::convert::output::Output;
 use crate::convert::query::{Grouped, QueryParams, Source, grouped, order_of, query_params};
@@ -47,6 +47,8 @@ pub(super) async fn query(
     read::check_namespace(request.namespace.as_ref())?;
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
+    let named = (&*collection, &*request.partition_names);
+    admit::query(gateway, database, named).await?;
     let params = query_params(&request.query_params)?;
     check_same_collection(&collection, params.collection_id)?;
     let asked = Asked {

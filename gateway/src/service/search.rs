@@ -8,7 +8,7 @@ use millstream_dataflow::api::{
     Bound, Bounds, Guarantee, KeyList, QueryVectors, SearchReply, SearchRequest, Target, TextRank,
 };
 
-use super::{Context, by_keys, hits, keys, read};
+use super::{Context, admit, by_keys, hits, keys, read};
 use crate::convert::index::graph;
 use crate::convert::output::Output;
 use crate::convert::placeholder;
@@ -64,6 +64,8 @@ pub(super) async fn search(
     names::check_collection(&request.collection_name)?;
     let database = context.database(&request.db_name);
     let collection = gateway.collection(database, &request.collection_name).await?;
+    let named = (&*collection, &*request.partition_names);
+    admit::search(gateway, database, named, request.nq).await?;
     check_supported(&request)?;
     check_function(request.function_score.as_ref())?;
     let params = search_params(&request.search_params, None)?;

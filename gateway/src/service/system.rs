@@ -9,11 +9,11 @@ use super::Context;
 use crate::convert::status::success;
 use crate::gateway::Gateway;
 use crate::pb;
+use crate::pb::QuotaState;
 use crate::pb::common::{ServerInfo, StateCode};
 
 /// The version as clients see it: the version of Milvus whose behaviour is followed, and ours.
 pub const VERSION: &str = concat!("v2.6.0-millstream-", env!("CARGO_PKG_VERSION"));
-const RESOURCE_GROUP: &str = "__default_resource_group";
 
 pub(super) async fn connect(
     gateway: &Arc<Gateway>,
@@ -49,13 +49,12 @@ pub(super) async fn health(
     _: &Context,
     _: pb::CheckHealthRequest,
 ) -> Result<pb::CheckHealthResponse, Fault> {
-    let reasons = problems(gateway).await;
-    Ok(pb::CheckHealthResponse {
-        status: Some(success()),
-        is_healthy: reasons.is_empty(),
-        reasons,
-        quota_states: Vec::new(),
-    })
+    let mut reasons = problems(gateway).await;
+    let is_healthy = reasons.is_empty();
+    let denied = gateway.quotas.writes_denied(gateway);
+    let quota_states = denied.iter().map(|_| QuotaState::DenyToWrite.into()).collect();
+    reasons.extend(denied);
+    Ok(pb::CheckHealthResponse { status: Some(success()), is_healthy, reasons, quota_states })
 }
 
 /// What is wrong with the back ends; empty when nothing is.
@@ -100,13 +99,4 @@ pub(super) async fn alloc_timestamp(
 ) -> Result<pb::AllocTimestampResponse, Fault> {
     let timestamp = gateway.now().await?.0;
     Ok(pb::AllocTimestampResponse { status: Some(success()), timestamp })
-}
-
-pub(super) async fn resource_groups(
-    _: &Arc<Gateway>,
-    _: &Context,
-    _: pb::ListResourceGroupsRequest,
-) -> Result<pb::ListResourceGroupsResponse, Fault> {
-    let resource_groups = vec![RESOURCE_GROUP.to_owned()];
-    Ok(pb::ListResourceGroupsResponse { status: Some(success()), resource_groups })
 }

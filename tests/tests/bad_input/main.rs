@@ -1,6 +1,7 @@
 //! Bad input for every RPC: the code and the text are Milvus's, nothing happens, and the next good
 //! request works.
 
+mod changes;
 mod ddl;
 mod keys;
 mod names;
@@ -100,6 +101,17 @@ async fn wrong_names_and_properties_are_refused_and_change_nothing(site: Site) {
     names::expect_nothing_changed(&client).await;
 }
 on_both!(wrong_names_and_properties_are_refused_and_change_nothing);
+
+async fn wrong_fields_and_truncations_are_refused_and_change_nothing(site: Site) {
+    let client = site.client();
+    prepare(&client).await;
+    let cases = changes::cases();
+    assert!(cases.len() >= 60, "{} cases", cases.len());
+    refuse_all(&client, cases).await;
+    changes::schema_cases(&client).await;
+    changes::expect_nothing_changed(&client).await;
+}
+on_both!(wrong_fields_and_truncations_are_refused_and_change_nothing);
 
 async fn wrong_writes_are_refused_and_write_nothing(site: Site) {
     let client = site.client();

@@ -436,8 +436,8 @@ pub(crate) fn properties_of_all() -> Vec<Case> {
         ("database.replica.number", "2"),
         ("database.replica.number", "few"),
         ("database.diskQuota.mb", "big"),
-        ("database.force.deny.writing", "true"),
-        ("database.force.deny.reading", "true"),
+        ("database.force.deny.writing", "2"),
+        ("database.force.deny.ddl", ""),
         ("database.force.deny.reading", "partly"),
         ("mmap.enabled", "no"),
     ] {

@@ -1,17 +1,17 @@
 //! One type for the requests of all RPCs, and one way to send them.
 
 use millstream_gateway::pb::{
-    AlterAliasRequest, AlterCollectionFieldRequest, AlterCollectionRequest, AlterDatabaseRequest,
-    AlterIndexRequest, CreateAliasRequest, CreateCollectionRequest, CreateDatabaseRequest,
-    CreateIndexRequest, CreatePartitionRequest, DeleteRequest, DescribeAliasRequest,
-    DescribeCollectionRequest, DescribeDatabaseRequest, DescribeIndexRequest, DropAliasRequest,
-    DropCollectionRequest, DropDatabaseRequest, DropIndexRequest, DropPartitionRequest,
-    FlushRequest, GetCollectionStatisticsRequest, GetIndexBuildProgressRequest,
-    GetIndexStateRequest, GetIndexStatisticsRequest, GetLoadingProgressRequest,
-    HasCollectionRequest, HasPartitionRequest, HybridSearchRequest, InsertRequest,
-    ListAliasesRequest, LoadCollectionRequest, LoadPartitionsRequest, QueryRequest,
+    AddCollectionFieldRequest, AlterAliasRequest, AlterCollectionFieldRequest,
+    AlterCollectionRequest, AlterDatabaseRequest, AlterIndexRequest, CreateAliasRequest,
+    CreateCollectionRequest, CreateDatabaseRequest, CreateIndexRequest, CreatePartitionRequest,
+    DeleteRequest, DescribeAliasRequest, DescribeCollectionRequest, DescribeDatabaseRequest,
+    DescribeIndexRequest, DropAliasRequest, DropCollectionRequest, DropDatabaseRequest,
+    DropIndexRequest, DropPartitionRequest, FlushRequest, GetCollectionStatisticsRequest,
+    GetIndexBuildProgressRequest, GetIndexStateRequest, GetIndexStatisticsRequest,
+    GetLoadingProgressRequest, HasCollectionRequest, HasPartitionRequest, HybridSearchRequest,
+    InsertRequest, ListAliasesRequest, LoadCollectionRequest, LoadPartitionsRequest, QueryRequest,
     ReleaseCollectionRequest, ReleasePartitionsRequest, RenameCollectionRequest, SearchRequest,
-    ShowCollectionsRequest, ShowPartitionsRequest, UpsertRequest,
+    ShowCollectionsRequest, ShowPartitionsRequest, TruncateCollectionRequest, UpsertRequest,
 };
 use millstream_tests::client::{Answer, Client, accept, message};
 
@@ -84,6 +84,7 @@ requests! {
         AlterCollection alter_collection AlterCollectionRequest,
         AlterCollectionField alter_collection_field AlterCollectionFieldRequest,
         AlterIndex alter_index AlterIndexRequest,
+        AddCollectionField add_collection_field AddCollectionFieldRequest,
     }
     holding {
         HasCollection has_collection HasCollectionRequest,
@@ -107,5 +108,6 @@ requests! {
         Search search SearchRequest,
         HybridSearch hybrid_search HybridSearchRequest,
         Query query QueryRequest,
+        TruncateCollection truncate_collection TruncateCollectionRequest,
     }
 }

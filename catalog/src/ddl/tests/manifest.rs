@@ -140,6 +140,8 @@ async fn flush(
         since: at,
         slots: vec![SlotState { partition: PartitionId(1), rows: 10, dropped_at: None }],
         deltas: deltas.iter().map(|name| file(name)).collect(),
+        expiry: Vec::new(),
+        truncated: 0,
     };
     let checkpoint = Some((channel, Checkpoint { seq, closed: at }));
     let removed = removed.iter().map(|id| SegmentId(*id)).collect();

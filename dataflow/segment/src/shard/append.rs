@@ -103,12 +103,18 @@ impl ShardWriter {
     }
 
     /// Finds, for each row of `batch`, the newest live row of the key that `ends` names for it,
-    /// among those applied before this unit: what [`ShardWriter::update`] completes it from.
+    /// among those applied before this unit that are not expired at `eff`, its time: what
+    /// [`ShardWriter::update`] completes it from.
     ///
     /// # Errors
     /// [`WriteError::Incomplete`] for the first row that cannot be completed;
     /// [`WriteError::Column`] when the batch does not fit the columns.
-    pub fn origins(&self, ends: &Ends<'_>, batch: &Batch<'_>) -> Result<Origins, WriteError> {
+    pub fn origins(
+        &self,
+        eff: Timestamp,
+        ends: &Ends<'_>,
+        batch: &Batch<'_>,
+    ) -> Result<Origins, WriteError> {
         self.check(batch)?;
         let keys = self.ending(ends, batch)?;
         let merges = |spec: &ColumnSpec| spec.merges && batch.column(spec.field).is_some();
@@ -117,7 +123,9 @@ impl ShardWriter {
         }
         let before = self.before_this_unit(ends.scope);
         let key_of = |row| key_in(&self.partitions, self.pk, row);
-        let newest = |i| self.index.rows(keys.get(i), key_of).find(|row| before(*row));
+        let expired = self.view.expired_through(eff);
+        let lives = |row| before(row) && !self.is_expired(row, expired);
+        let newest = |i| self.index.rows(keys.get(i), key_of).find(|row| lives(*row));
         let origins: Vec<_> = (0..batch.rows).map(newest).collect();
         if let Some(row) = origins.iter().position(Option::is_none)
             && let Some(spec) = self.lacking(batch).find(|spec| spec.is_required())
@@ -194,6 +202,13 @@ impl ShardWriter {
             let (chunk, offset) = partition?.locate(row)?;
             Some(chunk.value(index, offset))
         })
+    }
+
+    /// Whether a row came by `expired`.
+    fn is_expired(&self, row: RowRef, expired: Timestamp) -> bool {
+        let partition = self.partitions.get(row.slot as usize);
+        let found = partition.filter(|_| expired > Timestamp::MIN).and_then(|p| p.locate(row.row));
+        found.is_some_and(|(chunk, offset)| offset < chunk.rows_at(expired))
     }
 
     /// The keys that a batch ends, one a row.

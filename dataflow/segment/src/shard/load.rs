@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use millstream_catalog::model::{PartitionId, Timestamp};
 
 use super::{End, Partition, ShardWriter, SlotState};
+use crate::expiry::Expiry;
 use crate::frozen::{Arrival, Corrupt};
 use crate::rows::Chunk;
 use crate::spec::{ColumnSpec, NormFn};
@@ -27,6 +28,8 @@ pub struct Stored {
     pub closed: Timestamp,
     /// Rows of earlier times may be gone.
     pub since: Timestamp,
+    /// When rows expire.
+    pub expiry: Expiry,
     /// The partitions, by slot.
     pub slots: Vec<StoredSlot>,
     /// The rows that ended, in the order of their units.
@@ -78,6 +81,7 @@ impl ShardWriter {
         writer.applied = stored.applied;
         writer.recent.forget(stored.closed);
         writer.view.since.store(stored.since.0, Ordering::Release);
+        writer.view.expiry.store(Arc::new(stored.expiry));
         Ok((writer, history))
     }
 
@@ -90,7 +94,8 @@ impl ShardWriter {
     ) -> Result<(), Corrupt> {
         let StoredSlot { state, chunks } = stored;
         let missing = |row| Corrupt::Row { slot, row };
-        if self.slot(state.partition) != Ok(slot) {
+        // A partition has several when the collection was truncated; the last one gets its rows.
+        if self.add_slot(state.partition) != Ok(slot) {
             return Err(missing(0));
         }
         let ends = |chunk: &Arc<Chunk>| chunk.first_row() as usize + chunk.rows();

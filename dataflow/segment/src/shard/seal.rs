@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use millstream_catalog::model::{PartitionId, Timestamp};
 
 use super::{Partition, ShardWriter};
+use crate::expiry::Expiry;
+use crate::later;
 use crate::rows::Chunk;
 use crate::{Position, RowRef};
 
@@ -57,6 +59,8 @@ pub struct Sealed {
     pub applied: Position,
     /// Rows of earlier times may be gone.
     pub since: Timestamp,
+    /// When rows expire.
+    pub expiry: Arc<Expiry>,
     /// The partitions, by slot.
     pub slots: Vec<SlotState>,
     /// The rows that came.
@@ -132,6 +136,7 @@ impl ShardWriter {
         Sealed {
             applied: self.applied,
             since: self.view.since(),
+            expiry: self.expiry(),
             slots: slots.collect(),
             rows,
             ends: std::mem::take(&mut self.ends),
@@ -142,6 +147,10 @@ impl ShardWriter {
     /// change. Sealed rows that are gone meanwhile stay gone.
     pub fn freeze(&mut self, slot: u32, first_row: u32, rows: u32, stored: &[Arc<Chunk>]) {
         let Some(partition) = self.partitions.get_mut(slot as usize) else { return };
+        // They may be of an older schema. What cannot be completed stays as it is in memory.
+        if later::complete(&self.specs, stored).is_err() {
+            return;
+        }
         let chunks = &mut partition.chunks;
         let from = chunks.partition_point(|chunk| chunk.first_row() < first_row);
         let to = chunks.partition_point(|chunk| chunk.first_row() < first_row + rows);

@@ -21,6 +21,9 @@ pub(super) enum Op {
     /// Deletes the rows whose token is a multiple of this.
     DeleteTokens(i64),
     PartitionDrop(i64),
+    Truncate,
+    /// Rows expire this many milliseconds after they came.
+    SetTtl(Option<u64>),
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +58,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (prop::option::of(partition()), keys()).prop_map(|(p, k)| Op::Delete(p, k)),
         1 => (2i64..6).prop_map(Op::DeleteTokens),
         1 => (1i64..3).prop_map(Op::PartitionDrop),
+        1 => Just(Op::Truncate),
+        1 => prop::option::weighted(0.7, 0u64..8).prop_map(Op::SetTtl),
     ]
 }
 
@@ -81,6 +86,13 @@ struct Row {
 pub(super) struct Model {
     rows: Vec<Row>,
     pub(super) next_token: i64,
+    /// Times to live with the times from which they held.
+    ttls: Vec<(u64, Option<u64>)>,
+}
+
+/// The times at which ops of a test happen, and are looked at.
+pub(super) fn moment(ms: u64) -> u64 {
+    Timestamp::from_ms(ms).0
 }
 
 impl Model {
@@ -90,6 +102,22 @@ impl Model {
                 row.end = eff;
             }
         }
+    }
+
+    /// Rows that came by this time are expired at `at`; none when 0.
+    fn expired(&self, at: u64) -> u64 {
+        let mut expired = 0;
+        for (i, (from, ttl)) in self.ttls.iter().enumerate().filter(|(_, ttl)| ttl.0 <= at) {
+            // The last time at which it held lies just before the next one came.
+            let until = self.ttls.get(i + 1).map_or(at, |next| (next.0 - 1).max(*from).min(at));
+            expired = expired.max(ttl.map_or(0, |ttl| until.saturating_sub(moment(ttl))));
+        }
+        expired
+    }
+
+    /// Rows that did not end, expired or not.
+    pub(super) fn live(&self) -> i64 {
+        self.rows.iter().filter(|r| r.end == u64::MAX).count() as i64
     }
 
     /// Appends rows; `older` has what a row is completed from.
@@ -131,7 +159,9 @@ impl Model {
             }
             Op::Update(w) => {
                 let ended = w.ended();
-                let live = |r: &&Row| r.end == u64::MAX && w.covers(r.partition);
+                let expired = self.expired(eff);
+                let live =
+                    |r: &&Row| r.end == u64::MAX && r.begin > expired && w.covers(r.partition);
                 let newest = |key: &i64| self.rows.iter().filter(live).rfind(|r| r.key == *key);
                 let older: Vec<Option<Seen>> =
                     ended.iter().map(|key| newest(key).map(|r| r.seen.clone())).collect();
@@ -146,7 +176,12 @@ impl Model {
             Op::Delete(p, keys) => {
                 self.end(eff, |r| p.is_none_or(|p| p == r.partition) && keys.contains(&r.key));
             }
-            Op::DeleteTokens(n) => self.end(eff, |r| r.seen.token % n == 0),
+            Op::DeleteTokens(n) => {
+                let expired = self.expired(eff);
+                self.end(eff, |r| r.begin > expired && r.seen.token % n == 0);
+            }
+            Op::Truncate => self.end(eff, |_| true),
+            Op::SetTtl(ttl) => self.ttls.push((eff, *ttl)),
             Op::PartitionDrop(p) => self.end(eff, |r| r.partition == *p),
         }
         Ok(())
@@ -164,10 +199,11 @@ impl Model {
         partitions: &[i64],
         newest_only: bool,
     ) -> Vec<Seen> {
+        let expired = self.expired(at);
         let visible = |r: &&Row| {
             let wanted = partitions.is_empty() || partitions.contains(&r.partition);
             let wanted = wanted && keys.is_none_or(|keys| keys.contains(&r.key));
-            wanted && r.begin <= at && at < r.end
+            wanted && r.begin <= at && at < r.end && r.begin > expired
         };
         let mut seen = BTreeMap::new();
         for row in self.rows.iter().filter(visible) {
@@ -189,7 +225,7 @@ impl Model {
         ops: usize,
     ) -> Result<(), TestCaseError> {
         let (writer, view) = shard;
-        for at in 9..=10 + ops as u64 {
+        for at in (9..=20 + ops as u64).map(moment) {
             for newest_only in [false, true] {
                 for partitions in [&[][..], &[0], &[1, 2]] {
                     prop_assert_eq!(
@@ -207,7 +243,7 @@ impl Model {
             }
         }
         let live: i64 = writer.live().map(|(_, rows)| rows).sum();
-        prop_assert_eq!(live as usize, self.rows(u64::MAX - 1, &[], false).len());
+        prop_assert_eq!(live, self.live());
         Ok(())
     }
 }
@@ -242,7 +278,7 @@ pub(super) fn apply(
             if matches!(op, Op::Upsert(_)) {
                 shard.upsert(partition, eff, &ends, &batch, &mut changed)?;
             } else {
-                let origins = shard.origins(&ends, &batch)?;
+                let origins = shard.origins(eff, &ends, &batch)?;
                 shard.update(partition, eff, &ends, (&batch, &origins), &mut changed)?;
             }
         }
@@ -252,7 +288,7 @@ pub(super) fn apply(
             shard.delete(scope, eff, Keys::new(columns.keys(), keys.len()), &mut changed);
         }
         Op::DeleteTokens(n) => {
-            let selection = shard.view().select(Timestamp(eff.0), &[]);
+            let selection = shard.view().select(eff, &[]);
             let mut rows = Vec::new();
             for chunk in &selection.chunks {
                 let ColumnSlice::Int64(values) = chunk.column(2) else { panic!("Int64") };
@@ -265,6 +301,8 @@ pub(super) fn apply(
             shard.delete_rows(eff, rows, &mut changed);
         }
         Op::PartitionDrop(p) => shard.partition_drop(PartitionId(*p), eff, &mut changed),
+        Op::Truncate => shard.truncate(eff, &mut changed)?,
+        Op::SetTtl(ttl) => shard.set_ttl(eff, *ttl),
     }
     Ok(changed.iter().map(|c: &Applied| c.rows).sum())
 }
@@ -321,12 +359,12 @@ proptest! {
         let mut log = Vec::new();
         for (i, op) in ops.iter().enumerate() {
             // Several units may share one effective time.
-            let eff = if shared_times { 10 + i as u64 / 3 } else { 10 + i as u64 };
+            let eff = moment(if shared_times { 10 + i as u64 / 3 } else { 10 + i as u64 });
             let position = Position { seq: 1 + i as u64 / 2, index: i as u32 % 2 };
             log.push((op, position, eff, model.next_token));
-            let before = model.rows(eff, &[], false).len() as i64;
+            let before = model.live();
             let expected = model.apply(op, eff);
-            let delta = model.rows(eff, &[], false).len() as i64 - before;
+            let delta = model.live() - before;
             let expected = expected.map(|()| delta);
             let expected =
                 expected.map_err(|row| WriteError::Incomplete { row, field: RANK });
@@ -376,7 +414,7 @@ fn an_update_of_more_than_fits_at_once_is_one_update() {
         if seq == 1 {
             shard.upsert(PartitionId(1), eff, &ends, &batch, &mut changed).unwrap();
         } else {
-            let origins = shard.origins(&ends, &batch).unwrap();
+            let origins = shard.origins(eff, &ends, &batch).unwrap();
             let appended =
                 shard.update(PartitionId(1), eff, &ends, (&batch, &origins), &mut changed);
             let appended = appended.unwrap();

@@ -123,7 +123,7 @@ proptest! {
                 Op::Update(_) => {
                     let some = columns.inputs([false, true, true]);
                     let batch = Batch { rows: columns.rows, columns: &some };
-                    let origins = shard.origins(&ends, &batch).unwrap();
+                    let origins = shard.origins(eff, &ends, &batch).unwrap();
                     let to = shard.runs_of(&origins, batch.rows, PartitionId(OTHER));
                     let made = (&batch, &origins);
                     shard.update_runs(&to, eff, &ends, made, &mut changed).unwrap();

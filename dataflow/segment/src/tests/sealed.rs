@@ -6,11 +6,11 @@ use std::sync::Arc;
 use millstream_catalog::model::{FieldId, PartitionId, Timestamp};
 use proptest::prelude::*;
 
-use super::model::{Model, Op, apply, op, without_dropped};
+use super::model::{Model, Op, apply, moment, op, without_dropped};
 use super::support::{ALL, Columns, norms, rows, specs, writer};
 use crate::{
-    Arrival, Batch, Chunk, ColumnSlice, Corrupt, End, FrozenColumn, FrozenRows, Position, RowRef,
-    Sealed, SealedRows, ShardWriter, SlotState, Stored, StoredSlot,
+    Arrival, Batch, Chunk, ColumnSlice, Corrupt, End, Expiry, FrozenColumn, FrozenRows, Position,
+    RowRef, Sealed, SealedRows, ShardWriter, SlotState, Stored, StoredSlot,
 };
 
 /// What was written out of a shard.
@@ -22,6 +22,7 @@ struct Disk {
     /// By slot and first row.
     segments: BTreeMap<(u32, u32), FrozenRows>,
     ends: Vec<End>,
+    expiry: Expiry,
 }
 
 /// Copies the rows of chunks, as a file holds them.
@@ -77,8 +78,9 @@ fn copied(chunks: &[Arc<Chunk>]) -> FrozenRows {
 
 impl Disk {
     fn write(&mut self, sealed: Sealed, closed: u64) -> Vec<SealedRows> {
-        let Sealed { applied, slots, rows, ends, .. } = sealed;
+        let Sealed { applied, slots, rows, ends, expiry, .. } = sealed;
         (self.applied, self.slots, self.closed) = (applied, slots, closed);
+        self.expiry = Expiry::clone(&expiry);
         self.ends.extend(ends);
         for rows in &rows {
             self.segments.insert((rows.slot, rows.first_row), copied(&rows.chunks));
@@ -100,6 +102,7 @@ impl Disk {
             applied: self.applied,
             closed: Timestamp(self.closed),
             since: Timestamp(0),
+            expiry: self.expiry.clone(),
             slots: (0u32..).zip(&self.slots).map(slot).collect(),
             ends: self.ends.clone(),
         };
@@ -141,7 +144,7 @@ proptest! {
         let mut unfrozen: Vec<SealedRows> = Vec::new();
         let mut log = Vec::new();
         for (i, op) in ops.iter().enumerate() {
-            let eff = if shared_times { 10 + i as u64 / 3 } else { 10 + i as u64 };
+            let eff = moment(if shared_times { 10 + i as u64 / 3 } else { 10 + i as u64 });
             let position = Position { seq: 1 + i as u64 / 2, index: i as u32 % 2 };
             log.push((op, position, eff, model.next_token));
             let _ = model.apply(op, eff);
@@ -193,6 +196,26 @@ fn a_large_segment_is_read_as_several_chunks_of_whole_mask_words() {
 }
 
 #[test]
+fn a_shard_consists_of_its_segments_and_of_the_rows_that_grow() {
+    let (mut shard, disk, sealed) = large();
+    let view = shard.view();
+    let pieces = || -> Vec<(bool, u64)> {
+        let pieces = view.pieces();
+        assert!(pieces.iter().all(|p| p.partition == PartitionId(1) && p.bytes > p.rows * 8));
+        pieces.iter().map(|p| (p.segment.is_some(), p.rows)).collect()
+    };
+    assert_eq!(pieces(), [(false, 200_000)], "until it is in files, a segment is memory");
+    shard.freeze(0, 0, sealed[0].rows, &disk.chunks(false, 0, 0));
+    let columns = Columns::new(false, &[1, 2, 3], 0);
+    let batch = Batch { rows: columns.rows, columns: &columns.inputs(ALL) };
+    shard.begin(Position { seq: 2, index: 0 });
+    shard.insert(PartitionId(1), Timestamp(2), &batch, &mut Vec::new()).unwrap();
+    assert_eq!(pieces(), [(true, 200_000), (false, 3)]);
+    shard.partition_drop(PartitionId(1), Timestamp(3), &mut Vec::new());
+    assert_eq!(pieces(), []);
+}
+
+#[test]
 fn a_sealed_shard_has_nothing_more_to_write_until_rows_come_or_end() {
     let (mut shard, ..) = large();
     let again = shard.seal();
@@ -220,7 +243,8 @@ fn stored_rows_that_do_not_fit_are_refused() {
         chunks: disk.chunks(false, 0, 0),
     }];
     let (applied, closed, since) = (disk.applied, Timestamp(1), Timestamp(0));
-    let stored = Stored { applied, closed, since, slots, ends: Vec::new() };
+    let expiry = Expiry::default();
+    let stored = Stored { applied, closed, since, expiry, slots, ends: Vec::new() };
     let loaded = ShardWriter::load(specs(false), 1, norms, stored);
     assert_eq!(loaded.err(), Some(Corrupt::Row { slot: 0, row: 10 }));
 }
