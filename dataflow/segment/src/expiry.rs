@@ -22,8 +22,10 @@ impl Expiry {
         &self.0
     }
 
-    /// Another time to live from `at` on, which is not before the last one's time.
+    /// Another time to live from `at` on, which is not before the last one's time; of two at one
+    /// time the later one holds.
     pub fn set(&mut self, at: Timestamp, ttl_ms: Option<u64>) {
+        self.0.pop_if(|last| last.0 == at);
         if self.0.last().and_then(|last| last.1) != ttl_ms {
             self.0.push((at, ttl_ms));
         }
@@ -35,9 +37,8 @@ impl Expiry {
     /// Rows that are expired at the oldest time that can be read are nobody's any more.
     pub fn expired_through(&self, at: Timestamp) -> Timestamp {
         let held = self.0.iter().take_while(|(from, _)| *from <= at).enumerate();
-        let through = held.filter_map(|(i, &(from, ttl_ms))| {
-            // It holds until the next one, and in any case at its own time.
-            let next = self.0.get(i + 1).map_or(Timestamp::MAX, |(next, _)| next.prev().max(from));
+        let through = held.filter_map(|(i, &(_, ttl_ms))| {
+            let next = self.0.get(i + 1).map_or(Timestamp::MAX, |(next, _)| next.prev());
             Some(next.min(at).minus_ms(ttl_ms?))
         });
         through.max().unwrap_or(Timestamp::MIN)
@@ -65,19 +66,10 @@ mod tests {
             // Times of whole milliseconds only: the last one of a step is a fraction before the next.
             let mut expected = Timestamp::MIN;
             for t in 0..=at {
+                let ttl = sorted.iter().rfind(|(from, _)| *from <= t).and_then(|step| step.1);
                 let now = Timestamp::from_ms(t);
-                let last = sorted.iter().rposition(|(from, _)| *from <= t);
-                let same = |i: usize| sorted[i].0 == t || Some(i) == last;
-                for i in (0..sorted.len()).filter(|i| sorted[*i].0 <= t && same(*i)) {
-                    if let Some(ttl) = sorted[i].1 {
-                        let end = if Some(i) == last && t < at {
-                            Timestamp::from_ms(t + 1).prev()
-                        } else {
-                            now
-                        };
-                        expected = expected.max(end.minus_ms(ttl));
-                    }
-                }
+                let end = if t < at { Timestamp::from_ms(t + 1).prev() } else { now };
+                expected = expected.max(ttl.map_or(Timestamp::MIN, |ttl| end.minus_ms(ttl)));
             }
             let through = expiry.expired_through(Timestamp::from_ms(at));
             prop_assert_eq!(through, expected);

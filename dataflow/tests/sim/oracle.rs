@@ -244,8 +244,11 @@ impl Oracle {
         let held = self.ttls.get(&(collection, shard)).map_or(&[][..], Vec::as_slice);
         let mut expired = 0;
         for (i, (from, ms)) in held.iter().enumerate().filter(|(_, held)| held.0 <= at) {
-            // The last time at which it held lies just before the next one came.
-            let until = held.get(i + 1).map_or(at, |next| (next.0 - 1).max(*from).min(at));
+            // It held until just before the next one came; of two at one time the later one did.
+            let until = held.get(i + 1).map_or(at, |next| at.min(next.0 - 1));
+            if until < *from {
+                continue;
+            }
             let back = ms.map_or(u64::MAX, |ms| Timestamp::from_ms(ms).0);
             expired = expired.max(until.saturating_sub(back));
         }

@@ -108,8 +108,11 @@ impl Model {
     fn expired(&self, at: u64) -> u64 {
         let mut expired = 0;
         for (i, (from, ttl)) in self.ttls.iter().enumerate().filter(|(_, ttl)| ttl.0 <= at) {
-            // The last time at which it held lies just before the next one came.
-            let until = self.ttls.get(i + 1).map_or(at, |next| (next.0 - 1).max(*from).min(at));
+            // It held until just before the next one came; of two at one time the later one did.
+            let until = self.ttls.get(i + 1).map_or(at, |next| at.min(next.0 - 1));
+            if until < *from {
+                continue;
+            }
             expired = expired.max(ttl.map_or(0, |ttl| until.saturating_sub(moment(ttl))));
         }
         expired
