@@ -4,14 +4,18 @@
 //! a fetch remembers the count of changes from before it began, and what it found is kept only if
 //! none came meanwhile.
 //!
+//! **Invariant.** What a caller saw is not unseen by a later one: nothing older takes the place of
+//! something newer, what is newer makes the older one forgotten under all of its names, and what
+//! was found under a name that is being taken away is not kept.
+//!
 //! **Absent on purpose.** What does not exist is not remembered.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use millstream_catalog::catalog::Catalog;
@@ -33,6 +37,15 @@ impl Known {
         }
     }
 
+    /// Whether it knows another version of this collection, and an older one.
+    fn is_behind(&self, found: &Collection) -> bool {
+        self.by_id.get(&found.id).is_some_and(|known| known.meta_version < found.meta_version)
+    }
+
+    fn is_ahead(&self, found: &Collection) -> bool {
+        self.by_id.get(&found.id).is_some_and(|known| known.meta_version > found.meta_version)
+    }
+
     fn forget(&mut self, id: CollectionId) {
         if let Some(old) = self.by_id.remove(&id)
             && let Some(names) = self.by_name.get_mut(&old.database_name)
@@ -50,6 +63,8 @@ impl Known {
 struct Shared {
     known: ArcSwap<Known>,
     changes: AtomicU64,
+    /// Names that are being taken away, with their databases.
+    leaving: Mutex<Vec<(String, String)>>,
 }
 
 impl Shared {
@@ -65,6 +80,21 @@ impl Shared {
                     known
                 });
             }
+        }
+    }
+}
+
+/// While it is there, what is found under a name is not kept: it may be gone already.
+pub struct Leaving {
+    shared: Arc<Shared>,
+    of: (String, String),
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let mut leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = leaving.iter().position(|of| *of == self.of) {
+            leaving.swap_remove(at);
         }
     }
 }
@@ -121,18 +151,39 @@ impl MetaCache {
         self.shared.invalidate(Some(id));
     }
 
+    /// Says that a name is being taken away from what it stands for, until that is forgotten.
+    pub fn leaving(&self, database: &str, name: &str) -> Leaving {
+        let of = (database.to_owned(), name.to_owned());
+        let mut leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.push(of.clone());
+        Leaving { shared: Arc::clone(&self.shared), of }
+    }
+
+    fn is_leaving(&self, found: &Collection) -> bool {
+        let leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.iter().any(|(database, name)| {
+            *database == found.database_name && found.names().any(|one| one == name)
+        })
+    }
+
     fn keep(&self, changes: u64, found: &Arc<Collection>) {
-        let unchanged = || self.shared.changes.load(Ordering::SeqCst) == changes;
-        if !unchanged() {
+        if self.shared.known.load().is_behind(found) {
+            self.invalidate(found.id);
+            return;
+        }
+        let settled = || self.shared.changes.load(Ordering::SeqCst) == changes;
+        if !settled() || self.is_leaving(found) {
             return;
         }
         self.shared.known.rcu(|known| {
             let mut known = Known::clone(known);
-            known.keep(found);
+            if !known.is_ahead(found) {
+                known.keep(found);
+            }
             known
         });
         // A change announced while it was stored may have found nothing to forget.
-        if !unchanged() {
+        if !settled() || self.is_leaving(found) {
             self.shared.known.rcu(|known| {
                 let mut known = Known::clone(known);
                 known.forget(found.id);

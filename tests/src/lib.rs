@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod check;
 pub mod client;
 pub mod history;
+pub mod linear;
 pub mod nats;
 pub mod postgres;
 pub mod process;

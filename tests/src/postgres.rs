@@ -36,18 +36,31 @@ impl Database {
         format!("{base}/{}", self.name)
     }
 
+    /// What a statement answers on this database: lines of columns that `|` separates.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn query(&self, statement: &str) -> io::Result<String> {
+        psql(&["-A", "-t", "-d", &self.url(), "-c", statement])
+    }
+
     /// Runs a statement on the server's own database.
     fn sql(&self, statement: &str) -> io::Result<()> {
-        let psql = std::env::var_os("MILLSTREAM_TEST_POSTGRES_BIN")
-            .map_or_else(|| PathBuf::from("psql"), |bin| PathBuf::from(bin).join("psql"));
-        let mut command = Command::new(psql);
-        command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.server, "-c", statement]);
-        let output = command.output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
+        psql(&["-d", &self.server, "-c", statement]).map(drop)
     }
+}
+
+/// Runs PostgreSQL's own client; what it prints.
+fn psql(arguments: &[&str]) -> io::Result<String> {
+    let psql = std::env::var_os("MILLSTREAM_TEST_POSTGRES_BIN")
+        .map_or_else(|| PathBuf::from("psql"), |bin| PathBuf::from(bin).join("psql"));
+    let mut command = Command::new(psql);
+    command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]).args(arguments);
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
 impl Drop for Database {

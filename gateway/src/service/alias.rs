@@ -19,9 +19,12 @@ pub(super) async fn create(
 ) -> Result<Status, Fault> {
     names::check_alias(&request.alias)?;
     names::check_collection(&request.collection_name)?;
-    ddl::roll_forward(gateway).await?;
-    let database = context.database(&request.db_name);
-    gateway.catalog.alias_create(database, &request.alias, &request.collection_name).await?;
+    let database = context.database(&request.db_name).to_owned();
+    ddl::change(gateway, |gateway| async move {
+        let (alias, name) = (&*request.alias, &*request.collection_name);
+        gateway.catalog.alias_create(&database, alias, name).await.map(|_| None)
+    })
+    .await?;
     Ok(success())
 }
 
@@ -32,9 +35,13 @@ pub(super) async fn alter(
 ) -> Result<Status, Fault> {
     names::check_alias(&request.alias)?;
     names::check_collection(&request.collection_name)?;
-    ddl::roll_forward(gateway).await?;
-    let database = context.database(&request.db_name);
-    gateway.catalog.alias_alter(database, &request.alias, &request.collection_name).await?;
+    let database = context.database(&request.db_name).to_owned();
+    ddl::change(gateway, |gateway| async move {
+        let (alias, name) = (&*request.alias, &*request.collection_name);
+        let _leaving = gateway.cache.leaving(&database, alias);
+        gateway.catalog.alias_alter(&database, alias, name).await.map(|_| None)
+    })
+    .await?;
     Ok(success())
 }
 
@@ -44,7 +51,12 @@ pub(super) async fn drop_alias(
     request: pb::DropAliasRequest,
 ) -> Result<Status, Fault> {
     names::check_alias(&request.alias)?;
-    gateway.catalog.alias_drop(context.database(&request.db_name), &request.alias).await?;
+    let database = context.database(&request.db_name).to_owned();
+    ddl::change(gateway, |gateway| async move {
+        let _leaving = gateway.cache.leaving(&database, &request.alias);
+        gateway.catalog.alias_drop(&database, &request.alias).await.map(|_| None)
+    })
+    .await?;
     Ok(success())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use millstream_catalog::catalog::{Created, NewCollection};
+use millstream_catalog::catalog::{Created, Intent, IntentOp, NewCollection};
 use millstream_catalog::model::limits::SHARDS_MAX;
 use millstream_catalog::model::{
     Code, Collection, CollectionSchema, ConsistencyLevel, Fault, Props, Timestamp,
@@ -93,7 +93,12 @@ pub(super) async fn drop_collection(
     names::check_collection(&request.collection_name)?;
     let database = context.database(&request.db_name).to_owned();
     ddl::change(gateway, |gateway| async move {
-        gateway.catalog.collection_drop(&database, &request.collection_name).await
+        let _leaving = gateway.cache.leaving(&database, &request.collection_name);
+        let decided = gateway.catalog.collection_drop(&database, &request.collection_name).await?;
+        if let Some(Intent { op: IntentOp::CollectionDrop(gone), .. }) = &decided {
+            gateway.cache.invalidate(gone.id);
+        }
+        Ok(decided)
     })
     .await?;
     Ok(success())
@@ -122,15 +127,20 @@ pub(super) async fn rename(
 ) -> Result<Status, Fault> {
     names::check_collection(&request.old_name)?;
     names::check_collection(&request.new_name)?;
-    ddl::roll_forward(gateway).await?;
-    let database = context.database(&request.db_name);
-    let target = match request.new_db_name.as_str() {
-        "" => database,
-        name => name,
-    };
-    let (from, to) = ((database, &*request.old_name), (target, &*request.new_name));
-    let renamed = gateway.catalog.collection_rename(from, to).await?;
-    gateway.cache.invalidate(renamed);
+    let database = context.database(&request.db_name).to_owned();
+    // In turn with creations and drops: a name that one of them has is neither taken nor free.
+    ddl::change(gateway, |gateway| async move {
+        let (from, to) = (&*request.old_name, &*request.new_name);
+        let target = match request.new_db_name.as_str() {
+            "" => &*database,
+            name => name,
+        };
+        let _leaving = gateway.cache.leaving(&database, from);
+        let renamed = gateway.catalog.collection_rename((&database, from), (target, to)).await?;
+        gateway.cache.invalidate(renamed);
+        Ok(None)
+    })
+    .await?;
     Ok(success())
 }
 
