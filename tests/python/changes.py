@@ -8,13 +8,6 @@ from support import URI, check, equal, raises
 client = MilvusClient(uri=URI)
 
 
-def renew(name):
-    """Lets go of the schema that version 2.6 remembers: the server does not tell it of the change."""
-    forget = getattr(client._get_connection(), "_invalidate_schema", None)
-    if forget is not None:
-        forget(name)
-
-
 def fresh(name, **more):
     """Makes a loaded collection of this name."""
     if client.has_collection(name):
@@ -52,7 +45,6 @@ def fields():
         name, field_name="grade", data_type=DataType.VARCHAR, max_length=16, nullable=True,
         default_value="none",
     )
-    renew(name)
     described = {field["name"]: field for field in client.describe_collection(name)["fields"]}
     equal(sorted(described), ["grade", "id", "note", "vector"], "fields")
     check(described["grade"]["nullable"], "an added field is nullable")

@@ -27,6 +27,14 @@ async fn values(site: &Site, name: &str, filter: &str) -> Vec<i64> {
     read_longs(&answer.fields_data, "value")
 }
 
+/// A server with everything embedded but the bucket, and a collection of this name.
+async fn embedded(name: &str) -> (Bucket, Site) {
+    let bucket = Bucket::start().expect("a bucket");
+    let site = site(Variant::Embedded, &bucket);
+    site.client().prepare(name, DIM, 1).await.expect("a collection");
+    (bucket, site)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_that_lost_its_disk_finds_everything_in_catalog_log_and_bucket() {
     let bucket = Bucket::start().expect("a bucket");
@@ -47,9 +55,7 @@ async fn a_machine_that_lost_its_disk_finds_everything_in_catalog_log_and_bucket
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_go_from_the_bucket_with_their_collection() {
-    let bucket = Bucket::start().expect("a bucket");
-    let site = site(Variant::Embedded, &bucket);
-    site.client().prepare("gone", DIM, 1).await.expect("a collection");
+    let (bucket, site) = embedded("gone").await;
     insert(&site, "gone", 0, 100).await;
     site.client().flush("gone").await.expect("a flush");
     assert!(!bucket.objects().expect("a list").is_empty());
@@ -65,9 +71,7 @@ async fn files_go_from_the_bucket_with_their_collection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_bucket_does_not_answer_writes_and_reads_go_on_and_flushes_wait() {
-    let bucket = Bucket::start().expect("a bucket");
-    let site = site(Variant::Embedded, &bucket);
-    site.client().prepare("calm", DIM, 1).await.expect("a collection");
+    let (bucket, site) = embedded("calm").await;
     insert(&site, "calm", 0, 500).await;
     bucket.pause().expect("a pause");
     let client = site.client();

@@ -8,12 +8,13 @@ use millstream_gateway::pb::schema::value_field::Data;
 use millstream_gateway::pb::schema::{DataType, FieldData, FieldSchema, ValueField};
 use millstream_gateway::pb::{
     AddCollectionFieldRequest, AlterCollectionSchemaRequest, DescribeCollectionRequest,
+    InsertRequest,
 };
-use millstream_tests::client::{Answer, Client, accept, hits, message, query, search};
+use millstream_tests::client::{Answer, Client, Trouble, accept, hits, message, query, search};
 use millstream_tests::history::DIM;
 use millstream_tests::on_both;
 use millstream_tests::rows::{
-    column, field, longs, pair, read_ints, read_longs, read_texts, text_field, texts,
+    column, field, longs, pair, plain_schema, read_ints, read_longs, read_texts, text_field, texts,
 };
 use millstream_tests::site::{Site, Variant};
 use millstream_tests::workload::columns;
@@ -182,7 +183,7 @@ async fn a_collection_takes_fields_up_to_the_limit_and_a_dynamic_key_of_the_name
     let client = site.client();
     let schema = millstream_gateway::pb::schema::CollectionSchema {
         enable_dynamic_field: true,
-        ..millstream_tests::rows::plain_schema("c", DIM)
+        ..plain_schema("c", DIM)
     };
     client.create(&schema, 2).await.expect("a collection");
     client.index("c", "vector", "L2").await.expect("an index");
@@ -281,3 +282,47 @@ async fn a_field_whose_client_went_away_is_added_or_not() {
         assert_eq!(client.count("c", &filter).await.expect("a count"), 20, "{filter}");
     }
 }
+
+/// Inserts a row that was made by the schema of a time.
+async fn insert_by(client: &Client, id: i64, schema_timestamp: u64) -> Answer<()> {
+    let request = InsertRequest {
+        collection_name: "c".to_owned(),
+        num_rows: 1,
+        fields_data: columns(&[(id, id)]),
+        schema_timestamp,
+        ..InsertRequest::default()
+    };
+    let answer = message(client.rpc().insert(request).await)?;
+    accept(answer.status.as_ref())
+}
+
+async fn rows_made_by_an_older_schema_are_refused_so_that_clients_look_at_it_again(site: Site) {
+    let client = site.client();
+    client.create(&plain_schema("c", DIM), 1).await.expect("a collection");
+    let seen = async || {
+        let request = DescribeCollectionRequest {
+            collection_name: "c".to_owned(),
+            ..DescribeCollectionRequest::default()
+        };
+        message(client.rpc().describe_collection(request).await).expect("an answer")
+    };
+    let first = seen().await.update_timestamp;
+    client.index("c", "vector", "L2").await.expect("an index");
+    client.load("c").await.expect("a load");
+    assert_eq!(seen().await.update_timestamp, first, "neither changes the schema");
+    insert_by(&client, 1, first).await.expect("rows");
+    add(&client, "c", &nullable(field("note", DataType::Int64))).await.expect("a field");
+    let second = seen().await.update_timestamp;
+    assert!(second > first);
+    for wrong in [first, second + (1 << 40)] {
+        let Err(Trouble::Refused(status)) = insert_by(&client, 2, wrong).await else {
+            panic!("taken by the schema of {wrong}")
+        };
+        assert_eq!((status.code, status.error_code, status.retriable), (109, 62, false));
+        assert!(status.reason.contains("collection schema mismatch[collection=c]"));
+    }
+    insert_by(&client, 3, second).await.expect("rows");
+    insert_by(&client, 4, 0).await.expect("rows of a client that says nothing");
+    assert_eq!(client.count("c", "").await.expect("a count"), 3);
+}
+on_both!(rows_made_by_an_older_schema_are_refused_so_that_clients_look_at_it_again);

@@ -101,6 +101,7 @@ pub(crate) async fn collections(
         let broken = |what| Fault::internal(format!("collection {} has no {what}", row.id));
         let mut schema = schemas.remove(&row.id).unwrap_or_default();
         let schema = schema.pop().ok_or_else(|| broken("schema in the catalog"))?;
+        let schema_from = schema.from;
         let schema: CollectionSchema = from_json("schema", schema.id, &schema.body)?;
         let body: CollectionBody = from_json("collection", row.id, &row.body)?;
         let database_name = names.get(&row.owner).ok_or_else(|| broken("database"))?.clone();
@@ -127,6 +128,7 @@ pub(crate) async fn collections(
             },
             created: body.created,
             meta_version: row.from,
+            schema_from,
         }));
     }
     Ok(all)

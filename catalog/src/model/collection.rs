@@ -152,6 +152,9 @@ pub struct Collection {
     pub created: Timestamp,
     /// Grows with every change of this collection's metadata; caches compare it.
     pub meta_version: Timestamp,
+    /// When the schema became what it is; clients send it with rows that they made by it.
+    #[serde(default)]
+    pub schema_from: Timestamp,
 }
 
 impl Collection {

@@ -2,7 +2,7 @@
 //!
 //! `graph_speed [FILE DIM [M EF_CONSTRUCTION [L2|IP|COSINE]]]`: a file of little-endian f32 vectors,
 //! row-major, of which the last 1,000 are the queries; without one, 50,000 vectors around 1,000
-//! centres. `graph_against_hnswlib.py` measures hnswlib over the same file, and prints ratios.
+//! centres. `benches/hnswlib_figures.py` runs it beside hnswlib, and prints ratios.
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 

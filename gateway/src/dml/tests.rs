@@ -41,6 +41,7 @@ fn collection(shards: u16) -> Collection {
         state: CollectionState::Created,
         created: Timestamp(1),
         meta_version: Timestamp(1),
+        schema_from: Timestamp(1),
     }
 }
 

@@ -219,8 +219,8 @@ fn described(found: &Collection, now: Timestamp) -> pb::DescribeCollectionRespon
         num_partitions: i64::try_from(found.partitions.len()).unwrap_or(i64::MAX),
         db_id: found.database.0,
         request_time: now.0,
-        update_timestamp: found.meta_version.0,
-        update_timestamp_str: found.meta_version.to_string(),
+        update_timestamp: found.schema_from.0,
+        update_timestamp_str: found.schema_from.to_string(),
     }
 }
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millstream_catalog::model::limits::DEFAULT_PARTITION;
-use millstream_catalog::model::{Collection, DataType, Fault, FieldSchema, PartitionId};
+use millstream_catalog::model::{
+    Code, Collection, DataType, Fault, FieldSchema, PartitionId, Timestamp,
+};
 use millstream_dataflow::api::Values;
 use millstream_expr::{PkList, parse_template};
 use millstream_log::Kind as RecordKind;
@@ -33,6 +35,8 @@ struct Rows<'a> {
     partition: &'a str,
     fields: Vec<FieldData>,
     rows: u32,
+    /// When the schema that they were made by became what it was; the smallest time if unknown.
+    schema_from: Timestamp,
 }
 
 pub(super) async fn insert(
@@ -49,6 +53,7 @@ pub(super) async fn insert(
         partition: &request.partition_name,
         fields: request.fields_data,
         rows: request.num_rows,
+        schema_from: Timestamp(request.schema_timestamp),
     };
     let mut result = write(gateway, context, Write::Insert, rows).await?;
     result.insert_cnt = i64::from(request.num_rows);
@@ -71,6 +76,7 @@ pub(super) async fn upsert(
         partition: &request.partition_name,
         fields: request.fields_data,
         rows: request.num_rows,
+        schema_from: Timestamp(request.schema_timestamp),
     };
     let kind = if request.partial_update { Write::Update } else { Write::Upsert };
     let mut result = write(gateway, context, kind, rows).await?;
@@ -111,7 +117,7 @@ async fn write(
     rows: Rows<'_>,
 ) -> Result<pb::MutationResult, Fault> {
     names::check_collection(rows.collection)?;
-    let collection = gateway.collection(rows.database, rows.collection).await?;
+    let collection = of_schema(gateway, &rows).await?;
     let partition = match rows.partition {
         "" if collection.schema.partition_key().is_some() => None,
         "" => Some(partition_named(&collection, DEFAULT_PARTITION)?),
@@ -160,6 +166,33 @@ async fn write(
         timestamp,
         ..pb::MutationResult::default()
     })
+}
+
+/// The collection that rows are for. Those that were made by another schema than it has now are
+/// refused: clients look at the schema again, and send them once more.
+async fn of_schema(gateway: &Gateway, rows: &Rows<'_>) -> Result<Arc<Collection>, Fault> {
+    let known = gateway.collection(rows.database, rows.collection).await?;
+    if rows.schema_from == Timestamp::MIN || rows.schema_from == known.schema_from {
+        return Ok(known);
+    }
+    let mut now = known;
+    if rows.schema_from > now.schema_from {
+        // The client has heard of a change before this gateway did.
+        gateway.cache.invalidate(now.id);
+        now = gateway.collection(rows.database, rows.collection).await?;
+        if rows.schema_from == now.schema_from {
+            return Ok(now);
+        }
+    }
+    let (sent, there) = (rows.schema_from, now.schema_from);
+    Err(Fault::new(
+        Code::CollectionSchemaMismatch,
+        format!(
+            "collection schema mismatch[collection={}]: schema_timestamp is {sent}, the schema's \
+             is {there}",
+            rows.collection
+        ),
+    ))
 }
 
 fn partition_named(collection: &Collection, name: &str) -> Result<PartitionId, Fault> {

@@ -186,6 +186,7 @@ mod tests {
             state: CollectionState::Created,
             created: Timestamp(1),
             meta_version: Timestamp(1),
+            schema_from: Timestamp(1),
         }
     }
 

@@ -98,6 +98,7 @@ fn collection(text: bool) -> Collection {
         state: CollectionState::Created,
         created: Timestamp(1),
         meta_version: Timestamp::MIN,
+        schema_from: Timestamp::MIN,
     }
 }
 
