@@ -14,6 +14,8 @@ use millstream_benches::server::{Server, Setup};
 
 #[path = "server/graph.rs"]
 mod graph;
+#[path = "server/names.rs"]
+mod names;
 #[path = "server/queries.rs"]
 mod queries;
 #[path = "server/reads.rs"]
@@ -25,7 +27,7 @@ mod writes;
 
 const USAGE: &str = "server [--server PATH] [--dir DIR] [--log embedded|nats://HOST:PORT] \
      [--catalog sqlite|postgres://...] [--only idle|bulk|single|freshness|levels|overhead|
-     queries|cold|graph] \
+     queries|cold|graph|names] \
      [--scale X] [--vectors FILE] [--hnswlib PYTHON] [--mixed SECONDS]
   --server  the millstream program (default: beside this one, as cargo builds it)
   --dir     where the data folders are made (default: the system's temporary folder)
@@ -115,6 +117,9 @@ async fn run(bench: &Bench, given: &graph::Given, only: Option<&str>) -> Result<
     }
     if wanted("cold") {
         rest::cold_start(bench).await?;
+    }
+    if wanted("names") {
+        names::names(bench).await?;
     }
     if wanted("graph") {
         graph::graph(bench, given).await?;

@@ -116,6 +116,63 @@ impl Client {
         check("LoadCollection", Some(&answer))
     }
 
+    /// Creates a collection of four fields, and nothing else.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn collection_define(&mut self, name: &str, dim: usize) -> Result<(), Failure> {
+        let mut schema = collection_schema(name, dim);
+        schema.fields.push(FieldSchema {
+            name: "year".to_owned(),
+            data_type: DataType::Int64.into(),
+            ..Default::default()
+        });
+        let request = pb::CreateCollectionRequest {
+            collection_name: name.to_owned(),
+            schema: schema.encode_to_vec().into(),
+            shards_num: 1,
+            ..Default::default()
+        };
+        let answer = self.rpc.create_collection(request).await?.into_inner();
+        check("CreateCollection", Some(&answer))
+    }
+
+    /// Describes a collection: the number of its fields.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn describe(&mut self, name: &str) -> Result<usize, Failure> {
+        let collection_name = name.to_owned();
+        let request = pb::DescribeCollectionRequest { collection_name, ..Default::default() };
+        let answer = self.rpc.describe_collection(request).await?.into_inner();
+        check("DescribeCollection", answer.status.as_ref())?;
+        Ok(answer.schema.map_or(0, |schema| schema.fields.len()))
+    }
+
+    /// Creates a partition.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn partition_create(&mut self, name: &str, partition: &str) -> Result<(), Failure> {
+        let request = pb::CreatePartitionRequest {
+            collection_name: name.to_owned(),
+            partition_name: partition.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.rpc.create_partition(request).await?.into_inner();
+        check("CreatePartition", Some(&answer))
+    }
+
+    /// Creates a database.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn database_create(&mut self, name: &str) -> Result<(), Failure> {
+        let request = pb::CreateDatabaseRequest { db_name: name.to_owned(), ..Default::default() };
+        let answer = self.rpc.create_database(request).await?.into_inner();
+        check("CreateDatabase", Some(&answer))
+    }
+
     /// Sends a prepared insert.
     ///
     /// # Errors

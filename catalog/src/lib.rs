@@ -61,3 +61,4 @@ pub mod store;
 pub mod tso;
 
 pub use ddl::StoredCatalog;
+pub use rules::Limits;

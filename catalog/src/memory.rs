@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::ddl::StoredCatalog;
 use crate::model::{ChannelId, Code, CollectionId, Fault, RequestId, Timestamp};
 use crate::origin::{ClientRequest, REQUESTS_MAX};
+use crate::rules::Limits;
 use crate::store::{At, Counter, Row, RowState, Store, Table, Txn};
 use crate::tso::WindowStore;
 use manifest::Manifest;
@@ -33,7 +34,8 @@ pub fn open(
     channels: u16,
 ) -> Result<Arc<StoredCatalog>, Fault> {
     let store = MemoryStore::new(data);
-    let started = StoredCatalog::start(Arc::new(store), clock, channels).now_or_never();
+    let started =
+        StoredCatalog::start(Arc::new(store), clock, channels, Limits::default()).now_or_never();
     // Ready at once, unless a transaction of another catalog is open at this very moment.
     let busy = || Fault::new(Code::ServiceUnavailable, "the catalog's data are in use");
     started.unwrap_or_else(|| Err(busy())).map(Arc::new)

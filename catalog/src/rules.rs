@@ -7,9 +7,9 @@ use crate::model::{
 };
 
 /// Most objects of each kind.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Databases in a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Databases in a cluster, the default one among them.
     pub databases: usize,
     /// Collections in a cluster.
     pub collections: usize,

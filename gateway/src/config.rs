@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use millstream_catalog::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::quota::Settings;
@@ -58,6 +59,12 @@ pub struct Config {
     pub scan_threads: usize,
     /// Physical channels of a new cluster; an existing one keeps what it has.
     pub channels: u16,
+    /// Databases, the default one among them.
+    pub max_databases: usize,
+    /// Collections in all databases.
+    pub max_collections: usize,
+    /// Partitions of a collection.
+    pub max_partitions: usize,
     /// Filter of log lines: a level, or `target=level` pairs.
     pub log_level: String,
     /// Look of log lines.
@@ -91,6 +98,9 @@ impl Default for Config {
             workers: 0,
             scan_threads: 0,
             channels: 16,
+            max_databases: Limits::default().databases,
+            max_collections: Limits::default().collections,
+            max_partitions: Limits::default().partitions,
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             slow_request_ms: 5_000,
@@ -158,6 +168,18 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u16>,
+    /// Most databases [default: 64]
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_databases: Option<usize>,
+    /// Most collections in all databases [default: 65536]
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_collections: Option<usize>,
+    /// Most partitions of a collection [default: 4096]
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_partitions: Option<usize>,
     /// Filter of log lines, as debug or millstream_gateway=debug [default: info]
     #[arg(long, global = true, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]

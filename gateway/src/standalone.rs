@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::Clock;
 use millstream_catalog::model::{ChannelId, Collection, CollectionState, Fault, VChannel};
-use millstream_catalog::{StoredCatalog, sql};
+use millstream_catalog::{Limits, StoredCatalog, sql};
 use millstream_dataflow::storage::{Archive, StartShard, Storage};
 use millstream_dataflow::{Config as FlowConfig, Dataflow};
 use millstream_log::{Log, Nats, Wal, WalOptions, Writer};
@@ -169,7 +169,12 @@ pub(crate) async fn open_catalog(
         "sqlite" => format!("sqlite://{}", folder.path().join("catalog.db").display()),
         url => url.to_owned(),
     };
-    sql::open(&url, clock, config.channels).await.map_err(part("catalog"))
+    let limits = Limits {
+        databases: config.max_databases,
+        collections: config.max_collections,
+        partitions: config.max_partitions,
+    };
+    sql::open(&url, clock, config.channels, limits).await.map_err(part("catalog"))
 }
 
 /// Opens the log that the settings name.

@@ -94,6 +94,7 @@ impl StoredCatalog {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         channels: u16,
+        limits: Limits,
     ) -> Result<StoredCatalog, Fault> {
         if channels == 0 {
             return Err(Fault::plain("the catalog needs at least one channel"));
@@ -106,7 +107,6 @@ impl StoredCatalog {
         let window: Arc<dyn WindowStore> = Arc::<dyn Store>::clone(&store);
         let tso = Tso::start(clock, window).await?;
         let watchers = Arc::default();
-        let limits = Limits::default();
         let catalog = StoredCatalog { store, watchers, tso, channels, limits };
         let databases = catalog.store.read().await?.count(Table::Databases, None).await?;
         if databases == 0 {

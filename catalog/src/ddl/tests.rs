@@ -366,8 +366,13 @@ async fn cut<T: Story, S: Store>(
     let start = async |fuse: i64| {
         let fused = Fused(store().await, Arc::new(AtomicI64::new(fuse)));
         let fused = Arc::new(fused);
-        let started =
-            StoredCatalog::start(Arc::<Fused<_>>::clone(&fused), Arc::new(SystemClock), 4).await;
+        let started = StoredCatalog::start(
+            Arc::<Fused<_>>::clone(&fused),
+            Arc::new(SystemClock),
+            4,
+            Limits::default(),
+        )
+        .await;
         (started.unwrap(), Arc::clone(&fused.1))
     };
     let before = {
@@ -470,8 +475,8 @@ mod sqlite {
 fn collections_and_partitions_are_limited() {
     futures::executor::block_on(async {
         let store = Arc::new(MemoryStore::new(&Arc::default()));
-        let mut catalog = StoredCatalog::start(store, Arc::new(SystemClock), 4).await.unwrap();
-        catalog.limits = Limits { databases: 1, collections: 2, partitions: 4_096 };
+        let few = Limits { databases: 1, collections: 2, partitions: 4_096 };
+        let catalog = StoredCatalog::start(store, Arc::new(SystemClock), 4, few).await.unwrap();
         for n in 0..2 {
             let made = catalog.collection_create(RequestId(n), new_collection(&format!("c{n}")));
             let Created::Intent(intent) = made.await.unwrap() else { panic!("there already") };

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::ddl::StoredCatalog;
 use crate::ids::IdBlocks;
 use crate::model::{ChannelId, Code, Fault, Timestamp};
+use crate::rules::Limits;
 use crate::store::{Counter, Store, Txn};
 use crate::tso::{Tso, WindowStore};
 use link::{Arg, Link, fault};
@@ -56,11 +57,12 @@ pub fn open(
     url: &str,
     clock: Arc<dyn Clock>,
     channels: u16,
+    limits: Limits,
 ) -> BoxFuture<'_, Result<Arc<StoredCatalog>, Fault>> {
     Box::pin(async move {
         let (store, listener) = SqlStore::connect(url).await?;
         let shared: Arc<dyn Store> = Arc::<SqlStore>::clone(&store);
-        let catalog = Arc::new(StoredCatalog::start(shared, clock, channels).await?);
+        let catalog = Arc::new(StoredCatalog::start(shared, clock, channels, limits).await?);
         let mut tasks = vec![extend_in_background(&catalog.tso())];
         if let Some(listener) = listener {
             let watchers = Arc::clone(&catalog.watchers);

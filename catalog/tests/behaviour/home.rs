@@ -8,7 +8,7 @@ use millstream_catalog::catalog::Catalog;
 use millstream_catalog::clock::Clock;
 use millstream_catalog::memory::{self, MemoryData};
 use millstream_catalog::model::{Code, Fault};
-use millstream_catalog::{StoredCatalog, sql};
+use millstream_catalog::{Limits, StoredCatalog, sql};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Channels of every catalog under test.
@@ -133,7 +133,7 @@ impl Home {
                 Ok(Opened { catalog, sql: None })
             }
             (_, url) => {
-                let sql = sql::open(&url.unwrap(), clock, channels).await?;
+                let sql = sql::open(&url.unwrap(), clock, channels, Limits::default()).await?;
                 Ok(Opened { catalog: Arc::<StoredCatalog>::clone(&sql), sql: Some(sql) })
             }
         }

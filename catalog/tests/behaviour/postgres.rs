@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_catalog::Limits;
 use millstream_catalog::model::{CollectionId, Fault};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -62,12 +63,12 @@ fn a_server_that_is_not_there_is_a_clear_error_without_the_password() {
     run(Kind::Memory, |home: Arc<Home>| async move {
         let clock: Arc<crate::home::Hand> = Arc::clone(&home.clock);
         let url = "postgres://me:secret@127.0.0.1:1/none";
-        let opened = millstream_catalog::sql::open(url, clock, 4).await;
+        let opened = millstream_catalog::sql::open(url, clock, 4, Limits::default()).await;
         let Err(fault) = opened else { panic!("opened") };
         assert!(fault.message.contains("127.0.0.1:1"), "{fault}");
         assert!(!fault.message.contains("secret"));
         let clock: Arc<crate::home::Hand> = Arc::clone(&home.clock);
-        let opened = millstream_catalog::sql::open("mysql://x", clock, 4).await;
+        let opened = millstream_catalog::sql::open("mysql://x", clock, 4, Limits::default()).await;
         let Err(fault) = opened else { panic!("opened") };
         assert!(fault.message.contains("sqlite://"));
     });

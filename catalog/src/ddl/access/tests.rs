@@ -12,6 +12,7 @@ use crate::model::Fault;
 use crate::rbac::password::{Cost, PasswordHash, SALT_LEN};
 use crate::rbac::privilege::ObjectType;
 use crate::rbac::{AccessChange, AccessControl, Backup, Grant, ROOT, SavedUser};
+use crate::rules::Limits;
 use crate::store::{At, Store, Table};
 
 fn hash(n: u8) -> PasswordHash {
@@ -83,7 +84,8 @@ type Opened = (StoredCatalog, Arc<AtomicI64>);
 async fn open(data: &Arc<MemoryData>) -> Opened {
     let fuse = Arc::new(AtomicI64::new(i64::MAX));
     let fused = Fused(Arc::new(MemoryStore::new(data)), Arc::clone(&fuse));
-    let opened = StoredCatalog::start(Arc::new(fused), Arc::new(SystemClock), 4).await;
+    let opened =
+        StoredCatalog::start(Arc::new(fused), Arc::new(SystemClock), 4, Limits::default()).await;
     (opened.unwrap(), fuse)
 }
 

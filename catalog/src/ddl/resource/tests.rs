@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::memory::{MemoryData, MemoryStore};
 use crate::origin::{ClientRequest, within};
+use crate::rules::Limits;
 
 /// Every kind of change, each possible after those before it.
 fn changes() -> Vec<GroupChange> {
@@ -30,7 +31,8 @@ fn changes() -> Vec<GroupChange> {
 async fn open(data: &Arc<MemoryData>) -> (StoredCatalog, Arc<AtomicI64>) {
     let fuse = Arc::new(AtomicI64::new(i64::MAX));
     let fused = Fused(Arc::new(MemoryStore::new(data)), Arc::clone(&fuse));
-    let opened = StoredCatalog::start(Arc::new(fused), Arc::new(SystemClock), 4).await;
+    let opened =
+        StoredCatalog::start(Arc::new(fused), Arc::new(SystemClock), 4, Limits::default()).await;
     (opened.unwrap(), fuse)
 }
 
