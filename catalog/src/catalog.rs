@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{
     ChannelId, Collection, CollectionId, CollectionSchema, ConsistencyLevel, Database, Fault,
     FieldId, FieldSchema, FileRef, IndexDef, LoadState, Partition, PartitionId, Props, RequestId,
-    Segment, SegmentId, ShardState, Timestamp,
+    Segment, SegmentId, ShardState, Timestamp, VChannel,
 };
 use crate::origin::ClientRequest;
 use crate::rbac::AccessControl;
@@ -119,7 +119,7 @@ pub struct Checkpoint {
     pub closed: Timestamp,
 }
 
-/// What a flush or a compaction of one shard made: one change of its manifest.
+/// What a flush of one shard made: one change of its manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlushCommit {
     /// How far the shard is in files now.
@@ -130,6 +130,23 @@ pub struct FlushCommit {
     pub removed: Vec<SegmentId>,
     /// A channel whose log is needed less than before.
     pub checkpoint: Option<(ChannelId, Checkpoint)>,
+}
+
+/// What a compaction of one shard made: segments in the place of others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompactCommit {
+    /// The shard.
+    pub vchannel: VChannel,
+    /// The earliest time that can be read from now on, if that is later than before.
+    pub since: Timestamp,
+    /// The deltas of the shard as they were when the others were made from them.
+    pub deltas_before: Vec<FileRef>,
+    /// The deltas from now on.
+    pub deltas: Vec<FileRef>,
+    /// Segments that come; their files are in the object store, durably.
+    pub added: Vec<Segment>,
+    /// Segments that go; their files become garbage.
+    pub removed: Vec<SegmentId>,
 }
 
 /// Blocks of ids by purpose. Ids of one kind are never handed out twice.
@@ -302,6 +319,16 @@ pub trait Catalog: AccessControl + ResourceControl {
     /// segment is not there, an added one is there with other content, or a file is garbage or
     /// there with other content. Nothing is changed then.
     async fn flush_commit(&self, commit: FlushCommit) -> Result<(), Fault>;
+    /// Puts segments in the place of others of a shard, and deltas in the place of others, in one
+    /// durable transaction. Files that are not named any more become garbage. The same commit again
+    /// is harmless.
+    ///
+    /// # Errors
+    /// 100 `collection not found[collection=..]` when the collection is dropped to the end; 600
+    /// `segment not found[segment=..]` when a removed one is not there; 5 when the deltas are not
+    /// those before, an added segment is there with other content, or a file is garbage or there
+    /// with other content. Nothing is changed then.
+    async fn compact_commit(&self, commit: CompactCommit) -> Result<(), Fault>;
     /// Adds artefacts to a segment and removes some by their kinds, these first. One that is there
     /// under an added kind is replaced; removing a missing one is harmless. Files that are not
     /// named any more become garbage.

@@ -34,9 +34,7 @@ use shard::Shard;
 
 use crate::read::ReadShard;
 use crate::records::{ALL_PARTITIONS, PARTITIONS};
-
-/// How long the rows of a dropped partition stay readable at past times, in milliseconds.
-const RETENTION_MS: u64 = 600_000;
+use crate::storage::Compacted;
 
 /// Bytes of records that may wait for filter deletes before the channel takes no more.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -56,6 +54,11 @@ pub(crate) enum Effect {
     Flush(Box<Flush>),
     /// A shard has come: its readers' end.
     Came(VChannel, Arc<ShardView>),
+    /// A partition of a shard was dropped at a time: once nobody reads before it,
+    /// [`Channel::release_dropped`].
+    Dropped(VChannel, Timestamp),
+    /// A shard may have something to compact.
+    Look(VChannel),
     /// A shard is gone, with its collection.
     Gone(VChannel),
 }
@@ -278,14 +281,27 @@ impl Channel {
             records = rest;
         }
         self.closed = self.closed.max(unit.ts);
-        let since = self.closed.minus_ms(RETENTION_MS);
-        for (vchannel, shard) in self.shards.iter_mut().filter(|(_, s)| s.writer.has_dropped()) {
-            if shard.release_dropped(since) {
-                // The seal takes the files of these rows out of the manifest.
-                self.effects.push(Effect::SealDue(*vchannel));
-            }
+        for (vchannel, shard) in &self.shards {
+            let dropped = shard.writer.oldest_drop();
+            self.effects.extend(dropped.map(|at| Effect::Dropped(*vchannel, at)));
         }
         Ok(())
+    }
+
+    /// Frees the rows of partitions of a shard that were dropped at or before `since`, before which
+    /// nobody reads.
+    pub(crate) fn release_dropped(&mut self, vchannel: VChannel, since: Timestamp) {
+        if self.shards.get_mut(&vchannel).is_some_and(|shard| shard.release_dropped(since)) {
+            // The seal takes the files of these rows out of the manifest.
+            self.effects.push(Effect::SealDue(vchannel));
+        }
+    }
+
+    /// Puts compacted rows in the place of others.
+    pub(crate) fn compacted(&mut self, compacted: &Compacted) {
+        if let Some(shard) = self.shards.get_mut(&compacted.vchannel) {
+            shard.writer.compact(compacted.since, compacted.rows, &compacted.chunks);
+        }
     }
 
     fn enqueue(

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use hashbrown::HashSet;
 use millstream_catalog::catalog::Checkpoint;
-use millstream_catalog::model::{ChannelId, CollectionId};
+use millstream_catalog::model::{ChannelId, CollectionId, Timestamp};
 use millstream_log::Inbox;
 use timely::scheduling::Activator;
 use timely::worker::Worker;
@@ -31,7 +31,7 @@ use crate::ask::Ask;
 use crate::channel::Channel;
 use crate::pool::Pool;
 use crate::shared::Shared;
-use crate::storage::{self, Flusher, Graphs};
+use crate::storage::{self, Compactor, Flusher, Graphs};
 use counts::{CountTrace, history_from};
 
 /// What a worker needs to build its dataflows.
@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) flusher: Option<Arc<Flusher>>,
     /// Builds the graphs of sealed segments.
     pub(crate) graphs: Option<Arc<Graphs>>,
+    /// Merges sealed segments.
+    pub(crate) compactor: Option<Arc<Compactor>>,
 }
 
 impl Setup {
@@ -70,6 +72,9 @@ impl Setup {
                         graphs.want(start.vchannel.collection);
                     }
                 }
+                // Before the first read comes.
+                let since = start.stored.as_ref().map_or(Timestamp::MIN, |(state, _)| state.since);
+                self.shared.retention.add(start.vchannel.collection, id, since);
                 channel.load(start, loaded, history_from(from.closed));
                 if let Some((state, _)) = &start.stored {
                     self.shared.set_flushed(start.vchannel, state.closed);

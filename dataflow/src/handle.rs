@@ -28,8 +28,9 @@ use crate::ask::{Ask, Reply};
 use crate::census::ShardPart;
 use crate::flow::{self, Incoming, Local, Setup, WakeRequests, owner};
 use crate::pool::Pool;
+use crate::retention::Hold;
 use crate::shared::Shared;
-use crate::storage::{Flusher, GraphSpec, Graphs, Progress, Storage};
+use crate::storage::{Compaction, Compactor, Flusher, GraphSpec, Graphs, Progress, Storage};
 
 /// How many workers, and what they read.
 pub struct Config {
@@ -69,6 +70,7 @@ struct Inner {
     inboxes: Vec<Arc<Inbox>>,
     flusher: Option<Arc<Flusher>>,
     graphs: Option<Arc<Graphs>>,
+    compactor: Option<Arc<Compactor>>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -86,11 +88,18 @@ fn setup(config: Config) -> Result<(Setup, Vec<Arc<Inbox>>), Fault> {
         let (store, archive) = (storage.store.clone(), Arc::clone(&storage.archive));
         Graphs::start(store, archive, config.scan_threads).map(Arc::new)
     });
+    let graphs = graphs.transpose()?;
     let flusher = config.storage.map(|storage| Flusher::start(storage, threaded)).transpose()?;
+    let flusher = flusher.map(Arc::new);
+    let shared = Arc::new(Shared::new(&closed, config.on_checkpoint));
+    let compactor = flusher.clone().zip(graphs.clone()).map(|(flusher, graphs)| {
+        Compactor::start(Arc::clone(&shared), flusher, graphs, threaded).map(Arc::new)
+    });
     let setup = Setup {
-        flusher: flusher.map(Arc::new),
-        graphs: graphs.transpose()?,
-        shared: Arc::new(Shared::new(&closed, config.on_checkpoint)),
+        compactor: compactor.transpose()?,
+        flusher,
+        graphs,
+        shared,
         pool: Pool::new(config.scan_threads)?,
         threads: config.scan_threads,
         checkpoints: config.checkpoints.into(),
@@ -112,7 +121,7 @@ impl Dataflow {
         let workers = config.workers.max(1);
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
-        let graphs = setup.graphs.clone();
+        let (graphs, compactor) = (setup.graphs.clone(), setup.compactor.clone());
         let stopping = Arc::new(AtomicBool::new(false));
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| crossbeam_channel::unbounded::<Incoming>()).unzip();
@@ -147,6 +156,7 @@ impl Dataflow {
             inboxes: inboxes.clone(),
             flusher,
             graphs,
+            compactor,
             stopping,
             threads: Mutex::new(vec![joiner]),
         };
@@ -160,7 +170,7 @@ impl Dataflow {
     pub fn manual(config: Config) -> Result<(Manual, Parts), Fault> {
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
-        let graphs = setup.graphs.clone();
+        let (graphs, compactor) = (setup.graphs.clone(), setup.compactor.clone());
         let allocator = Allocator::Thread(Default::default());
         let mut worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
         let (requests, receiver) = crossbeam_channel::unbounded();
@@ -171,11 +181,12 @@ impl Dataflow {
             inboxes: inboxes.clone(),
             flusher: flusher.clone(),
             graphs,
+            compactor: compactor.clone(),
             stopping: Arc::new(AtomicBool::new(false)),
             threads: Mutex::default(),
         };
         let parts = Parts { dataflow: Dataflow(Arc::new(inner)), inboxes };
-        Ok((Manual { worker, local, flusher }, parts))
+        Ok((Manual { worker, local, flusher, compactor }, parts))
     }
 
     async fn ask(&self, ask: Ask) -> Result<Reply, Fault> {
@@ -199,6 +210,7 @@ impl Dataflow {
     ///
     /// A search for texts, and one for several hits a group, takes two rounds at one time.
     pub async fn search(&self, mut request: SearchRequest) -> Result<SearchReply, Fault> {
+        let _hold = Hold::new(&self.0.shared, &request.target)?;
         if request.text.as_ref().is_some_and(|text| text.statistics.is_empty()) {
             let Reply::Statistics(as_of, sums) = self.ask(Ask::Statistics(request.clone())).await?
             else {
@@ -236,6 +248,7 @@ impl Dataflow {
     /// # Errors
     /// As [`Dataflow::search`].
     pub async fn query(&self, request: QueryRequest) -> Result<QueryReply, Fault> {
+        let _hold = Hold::new(&self.0.shared, &request.target)?;
         match self.ask(Ask::Query(request)).await? {
             Reply::Query(reply) => Ok(reply),
             _ => Err(Fault::internal("a query got another answer")),
@@ -247,6 +260,7 @@ impl Dataflow {
     /// # Errors
     /// As [`Dataflow::search`].
     pub async fn count(&self, request: CountRequest) -> Result<CountReply, Fault> {
+        let _hold = Hold::new(&self.0.shared, &request.target)?;
         match self.ask(Ask::Count(request)).await? {
             Reply::Count(reply) => Ok(reply),
             _ => Err(Fault::internal("a count got another answer")),
@@ -258,6 +272,7 @@ impl Dataflow {
     /// # Errors
     /// As [`Dataflow::search`].
     pub async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply, Fault> {
+        let _hold = Hold::new(&self.0.shared, &request.target)?;
         match self.ask(Ask::Aggregate(request)).await? {
             Reply::Aggregate(reply) => Ok(reply),
             _ => Err(Fault::internal("an aggregation got another answer")),
@@ -358,6 +373,33 @@ impl Dataflow {
         graphs.map_or_else(Progress::default, |graphs| graphs.progress(collection, spec))
     }
 
+    /// The oldest time at which a collection can be read.
+    pub fn since(&self, collection: CollectionId) -> Timestamp {
+        self.0.shared.retention.since(collection)
+    }
+
+    /// Compacts all of a collection that makes fewer segments or fewer dead rows. Blocks while files
+    /// are looked at; what was planned goes on behind.
+    ///
+    /// # Errors
+    /// When the catalog does not answer, or files cannot be read.
+    pub fn compact(&self, collection: CollectionId) -> Result<Compaction, Fault> {
+        let compactor = self.0.compactor.as_ref();
+        let none = || Fault::internal("nothing is written out, so nothing can be compacted");
+        compactor.ok_or_else(none)?.compact(collection)
+    }
+
+    /// A compaction that was asked for, as it is doing now; `None` when it is too long ago.
+    pub fn compaction(&self, id: i64) -> Option<Compaction> {
+        self.0.compactor.as_ref()?.compaction(id)
+    }
+
+    /// The compactions of a collection that were asked for, oldest first.
+    pub fn compactions(&self, collection: CollectionId) -> Vec<Compaction> {
+        let compactor = self.0.compactor.as_ref();
+        compactor.map_or_else(Vec::new, |compactor| compactor.compactions(collection))
+    }
+
     /// Announces a filter delete: call this before its records are written.
     pub fn delete_outcome(&self, request: RequestId, shards: usize) -> DeleteOutcome {
         let rows = self.0.shared.expect_outcome(request, shards);
@@ -383,6 +425,9 @@ impl Dataflow {
         }
         if let Some(graphs) = &self.0.graphs {
             graphs.stop();
+        }
+        if let Some(compactor) = &self.0.compactor {
+            compactor.stop();
         }
         self.0.shared.forget_callers();
     }
@@ -427,6 +472,7 @@ pub struct Manual {
     worker: Worker,
     local: Rc<Local>,
     flusher: Option<Arc<Flusher>>,
+    compactor: Option<Arc<Compactor>>,
 }
 
 impl Manual {
@@ -434,6 +480,9 @@ impl Manual {
     pub fn step(&mut self) {
         if let Some(flusher) = &self.flusher {
             flusher.run_waiting();
+        }
+        if let Some(compactor) = &self.compactor {
+            compactor.run_waiting();
         }
         self.worker.step();
         flow::tidy(&self.local);

@@ -29,6 +29,7 @@ mod interest;
 mod part;
 mod pool;
 mod read;
+mod retention;
 mod shared;
 pub mod storage;
 

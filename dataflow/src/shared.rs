@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::ask::{Ask, Reply};
 use crate::census::Census;
 use crate::interest::{Interest, Waiting};
+use crate::retention::Retention;
 
 /// A caller that waits for the answer to its read.
 pub(crate) struct Caller {
@@ -92,6 +93,7 @@ pub(crate) struct Shared {
     flushes: Mutex<Flushes>,
     /// The shards of this process.
     pub(crate) census: Census,
+    pub(crate) retention: Retention,
     pub(crate) on_checkpoint: OnCheckpoint,
 }
 
@@ -109,6 +111,7 @@ impl Shared {
             scanned: AtomicU64::new(0),
             flushes: Mutex::default(),
             census: Census::default(),
+            retention: Retention::default(),
             on_checkpoint,
         }
     }

@@ -6,6 +6,10 @@
 //! then the log may forget what they hold. Whatever stops this half way leaves files that nothing
 //! names, and a log that still has everything.
 //!
+//! Segments of few rows or with many dead ones are compacted: what stays of neighbours becomes one,
+//! with its graphs, and takes their place in one transaction, first in the manifest and then in the
+//! memory. Reads that began before keep the files that they have open.
+//!
 //! # Files of a shard
 //! All are Arrow tables; `N` is an id that is never used again.
 //!
@@ -13,30 +17,39 @@
 //! |---|---|---|
 //! | `cC/sS/N-rows.arrow` | the rows of a segment, dead ones too | one for each stored field, by its name; for vectors with norms also `NAME/inv_norm` |
 //! | `cC/sS/N-runs.arrow` | a row for each run of rows that one unit brought | `row` (first of the run), `eff`, `seq`, `index`, `ordinal` |
+//! | `cC/sS/N-numbers.arrow` | a row for each run of rows whose numbers follow one another, of a compacted segment | `row` (first of the run), `number` |
 //! | `cC/sS/N-FIELD.graph` | | what `millstream_index::Graph` opens, of the vectors of a segment |
 //! | `cC/sS/N-ends.arrow` | a row for each row that ended | `eff`, `seq`, `index`, `slot`, `row` |
 
 mod background;
+mod compact;
+mod compactor;
 mod flusher;
 mod graphs;
 mod load;
+mod plan;
 mod tables;
 mod write;
 
 use std::sync::Arc;
 
-use millstream_catalog::catalog::FlushCommit;
+use millstream_catalog::catalog::{CompactCommit, FlushCommit};
 use millstream_catalog::model::{
     ChannelId, CollectionId, CollectionSchema, Fault, FileRef, Segment, SegmentId, ShardState,
     VChannel,
 };
 use millstream_store::{Store, StoreError};
 
+pub(crate) use compact::Compacted;
+pub(crate) use compactor::Compactor;
+pub use compactor::{Compaction, CompactionPlan, PlanState};
 pub(crate) use flusher::Flusher;
 pub(crate) use graphs::{Built, Graphs, graph_of};
 pub use graphs::{GraphSpec, Progress, wants_graph};
 pub(crate) use load::load;
 pub use millstream_index::graph::GraphParams;
+
+pub use crate::retention::Keep;
 
 /// What the world around the workers does for shards that are written out. Every call but
 /// [`Archive::seal_due`] comes from a thread that writes files, and may block it.
@@ -53,6 +66,22 @@ pub trait Archive: Send + Sync {
     /// `CollectionNotFound` when the collection is gone: the files are deleted. Any other: tried
     /// again later.
     fn commit(&self, commit: FlushCommit) -> Result<(), Fault>;
+
+    /// Makes compacted segments count in the place of others, in one durable transaction; the same
+    /// again is harmless.
+    ///
+    /// # Errors
+    /// `CollectionNotFound` or `SegmentNotFound` when what they replace is not there any more: the
+    /// files are deleted. Any other: tried again later.
+    fn compact(&self, commit: CompactCommit) -> Result<(), Fault>;
+
+    /// What is kept of a collection's past, and whether it is compacted without being asked.
+    ///
+    /// # Errors
+    /// When the catalog does not answer; asked again later.
+    fn keep(&self, _: CollectionId) -> Result<Keep, Fault> {
+        Ok(Keep::default())
+    }
 
     /// The graphs that the indexes of a collection ask for.
     ///

@@ -71,6 +71,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Requests that take longer, in milliseconds, are logged.
     pub slow_request_ms: u64,
+    /// How long rows that ended can be read at past times, in seconds, where a collection does not
+    /// say otherwise; compaction takes them away later.
+    pub retention_seconds: u64,
     /// Whether clients must say who they are, and may do only what they were granted.
     pub auth: bool,
     /// The server's certificate, in PEM; with it and its key clients connect by TLS only.
@@ -104,6 +107,7 @@ impl Default for Config {
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             slow_request_ms: 5_000,
+            retention_seconds: 600,
             auth: false,
             tls_cert: None,
             tls_key: None,
@@ -192,6 +196,10 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_request_ms: Option<u64>,
+    /// How long rows that ended can be read at past times, in seconds [default: 600]
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_seconds: Option<u64>,
     /// Serve only clients with credentials, and let them do only what they were granted
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true")]

@@ -4,20 +4,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_catalog::catalog::{Catalog, FlushCommit, IdKind};
+use millstream_catalog::catalog::{Catalog, CompactCommit, FlushCommit, IdKind};
 use millstream_catalog::model::{
     ChannelId, Code, Collection, CollectionId, Fault, FileRef, IndexDef, SegmentId, Timestamp,
     VChannel,
 };
 use millstream_dataflow::records::ALL_PARTITIONS;
-use millstream_dataflow::storage::{Archive, GraphSpec};
+use millstream_dataflow::storage::{Archive, GraphSpec, Keep};
 use millstream_log::{Kind, RecordBuilder};
 use millstream_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use crate::convert::index;
+use crate::convert::{index, properties};
 use crate::gateway::Gateway;
 
 /// How long a seal that could not be written waits before it is tried again.
@@ -29,17 +29,20 @@ pub struct CatalogArchive {
     runtime: Handle,
     due: UnboundedSender<VChannel>,
     garbage: Arc<Notify>,
+    retention_seconds: u64,
 }
 
 impl CatalogArchive {
     /// An archive whose calls wait on the current runtime. Shards that should be sealed go to `due`;
-    /// `garbage` is told when there may be files that nothing names.
+    /// `garbage` is told when there may be files that nothing names. Rows that ended are kept for
+    /// `retention_seconds` where their collection does not say otherwise.
     pub fn new(
         catalog: Arc<dyn Catalog>,
         due: UnboundedSender<VChannel>,
         garbage: Arc<Notify>,
+        retention_seconds: u64,
     ) -> CatalogArchive {
-        CatalogArchive { catalog, runtime: Handle::current(), due, garbage }
+        CatalogArchive { catalog, runtime: Handle::current(), due, garbage, retention_seconds }
     }
 }
 
@@ -55,6 +58,17 @@ impl Archive for CatalogArchive {
             self.garbage.notify_one();
         }
         Ok(())
+    }
+
+    fn compact(&self, commit: CompactCommit) -> Result<(), Fault> {
+        self.runtime.block_on(self.catalog.compact_commit(commit))?;
+        self.garbage.notify_one();
+        Ok(())
+    }
+
+    fn keep(&self, collection: CollectionId) -> Result<Keep, Fault> {
+        let collection = self.runtime.block_on(self.catalog.collection_by_id(collection))?;
+        Ok(properties::keep(&collection.properties, self.retention_seconds))
     }
 
     fn graphs(&self, collection: CollectionId) -> Result<Vec<GraphSpec>, Fault> {

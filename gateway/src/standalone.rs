@@ -228,7 +228,9 @@ async fn open_archive(
         files::note_unnamed(&catalog, store).await.map_err(part("store"))?;
     }
     let (due, seals_due) = unbounded_channel();
-    Ok((Arc::new(CatalogArchive::new(catalog, due, Arc::clone(garbage))), seals_due))
+    let garbage = Arc::clone(garbage);
+    let archive = CatalogArchive::new(catalog, due, garbage, config.retention_seconds);
+    Ok((Arc::new(archive), seals_due))
 }
 
 /// What exists when the workers start.

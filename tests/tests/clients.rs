@@ -8,7 +8,7 @@ use millstream_tests::process::{Process, setting};
 use millstream_tests::site::{Site, Variant};
 
 /// Scripts that every version of pymilvus runs, in this order, on one server.
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 11] = [
     "quickstart.py",
     "hello_orm.py",
     "keys_and_types.py",
@@ -19,6 +19,7 @@ const SCRIPTS: [&str; 10] = [
     "names.py",
     "changes.py",
     "cluster.py",
+    "compaction.py",
 ];
 /// A script that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -57,7 +58,7 @@ fn pymilvus(python: &str, variant: Variant) {
 fn node(variant: Variant) {
     let modules = setting("MILLSTREAM_TEST_NODE_PATH").expect("the Node SDK");
     let site = Site::start(variant).expect("a server");
-    for script in ["quickstart.cjs", "types.cjs", "changes.cjs", "cluster.cjs"] {
+    for script in ["quickstart.cjs", "types.cjs", "changes.cjs", "cluster.cjs", "compaction.cjs"] {
         let mut command = Command::new("node");
         command.env("NODE_PATH", &modules).arg(file("node").join(script));
         run(&site, script, &mut command);

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::rows::{CollectionBody, from_json};
-use crate::catalog::{Checkpoint, FlushCommit};
+use crate::catalog::{Checkpoint, CompactCommit, FlushCommit};
 use crate::model::{
     ChannelId, CollectionId, Fault, FileRef, Segment, SegmentId, ShardState, Timestamp, VChannel,
 };
@@ -30,21 +30,61 @@ pub(super) async fn flush(
     let there = txn.segment_get(&ids).await?;
     let there: HashMap<SegmentId, Segment> = there.into_iter().map(|s| (s.id, s)).collect();
     if let Some(stored) = &stored {
-        if stored == state && is_made(commit, &there) {
+        if stored == state && is_made(added, removed, &there) {
             return forward(txn, checkpoint).await;
         }
         check_order(stored, state)?;
     }
-    let (gone, new) = exchanged_segments(commit, &there)?;
     let deltas = stored.as_ref().map_or(&[][..], |stored| &stored.deltas);
+    exchange(txn, (deltas, state), (added, removed), &there).await?;
+    forward(txn, checkpoint).await?;
+    Ok(true)
+}
+
+/// Puts a shard's state, segments and deltas in the place of those before.
+async fn exchange(
+    txn: &mut dyn Txn,
+    (deltas, state): (&[FileRef], &ShardState),
+    (added, removed): (&[Segment], &[SegmentId]),
+    there: &HashMap<SegmentId, Segment>,
+) -> Result<(), Fault> {
+    let (gone, new) = exchanged_segments(state.vchannel, added, removed, there)?;
     let before: Vec<&FileRef> = gone.iter().flat_map(|s| files(s)).chain(deltas).collect();
     let after: Vec<&FileRef> = added.iter().flat_map(files).chain(&state.deltas).collect();
     let garbage = exchanged(txn, &before, &after).await?;
     txn.garbage_add(&garbage).await?;
     txn.segment_remove(removed).await?;
     txn.segment_add(&new).await?;
-    txn.shard_put(state).await?;
-    forward(txn, checkpoint).await?;
+    txn.shard_put(state).await
+}
+
+/// Makes a compaction current. False when there is nothing to commit, since it was made before.
+pub(super) async fn compact(txn: &mut dyn Txn, commit: &CompactCommit) -> Result<bool, Fault> {
+    let CompactCommit { vchannel, since, deltas_before, deltas, added, removed } = commit;
+    check_segments(*vchannel, added, removed)?;
+    check_times(&[*since])?;
+    let id = vchannel.collection;
+    if txn.get(Table::Collections, id.0, At::Now).await?.is_none() {
+        return Err(rules::collection_id_not_found(id));
+    }
+    let ids: Vec<SegmentId> = added.iter().map(|s| s.id).chain(removed.iter().copied()).collect();
+    let there = txn.segment_get(&ids).await?;
+    let there: HashMap<SegmentId, Segment> = there.into_iter().map(|s| (s.id, s)).collect();
+    let stored = txn.shard_get(*vchannel).await?;
+    let stored = stored.ok_or_else(|| rules::collection_id_not_found(id))?;
+    if stored.deltas == *deltas && stored.since >= *since && is_made(added, removed, &there) {
+        return Ok(false);
+    }
+    if let Some(gone) = removed.iter().find(|id| !there.contains_key(id)) {
+        return Err(Fault::segment_not_found(gone));
+    }
+    if stored.deltas != *deltas_before {
+        let text = format!("the deltas of {} are not those that were compacted", named(*vchannel));
+        return Err(Fault::internal(text));
+    }
+    let state =
+        ShardState { since: stored.since.max(*since), deltas: deltas.clone(), ..stored.clone() };
+    exchange(txn, (&stored.deltas, &state), (added, removed), &there).await?;
     Ok(true)
 }
 
@@ -64,14 +104,15 @@ fn check_order(stored: &ShardState, state: &ShardState) -> Result<(), Fault> {
 
 /// The stored segments that go and those that come, by the rules.
 fn exchanged_segments<'t>(
-    commit: &FlushCommit,
+    vchannel: VChannel,
+    added: &[Segment],
+    removed: &[SegmentId],
     there: &'t HashMap<SegmentId, Segment>,
 ) -> Result<(Vec<&'t Segment>, Vec<Segment>), Fault> {
-    let FlushCommit { state, added, removed, .. } = commit;
     let mut gone = Vec::with_capacity(removed.len());
     for id in removed {
-        let segment = there.get(id).filter(|segment| segment.vchannel == state.vchannel);
-        let absent = || format!("segment {id} to remove is not one of {}", named(state.vchannel));
+        let segment = there.get(id).filter(|segment| segment.vchannel == vchannel);
+        let absent = || format!("segment {id} to remove is not one of {}", named(vchannel));
         gone.push(segment.ok_or_else(|| Fault::internal(absent()))?);
     }
     let mut new = Vec::with_capacity(added.len());
@@ -245,9 +286,9 @@ fn files(segment: &Segment) -> impl Iterator<Item = &FileRef> {
 }
 
 /// Whether a commit that carries the stored state was made as a whole.
-fn is_made(commit: &FlushCommit, there: &HashMap<SegmentId, Segment>) -> bool {
+fn is_made(added: &[Segment], removed: &[SegmentId], there: &HashMap<SegmentId, Segment>) -> bool {
     let has = |segment: &Segment| there.get(&segment.id).is_some_and(|it| is_same(segment, it));
-    commit.added.iter().all(has) && commit.removed.iter().all(|id| !there.contains_key(id))
+    added.iter().all(has) && removed.iter().all(|id| !there.contains_key(id))
 }
 
 /// Whether a segment is the stored one, which may have got artefacts since.
@@ -259,27 +300,37 @@ fn is_same(segment: &Segment, stored: &Segment) -> bool {
 /// Refuses a commit that contradicts itself, or that some back end could not keep.
 fn check(commit: &FlushCommit, channels: u16) -> Result<(), Fault> {
     let FlushCommit { state, added, removed, checkpoint } = commit;
-    let mut ids = HashSet::new();
-    if let Some(twice) = added.iter().map(|s| &s.id).chain(removed).find(|id| !ids.insert(*id)) {
-        return Err(Fault::internal(format!("a flush names segment {twice} twice")));
-    }
+    check_segments(state.vchannel, added, removed)?;
     check_number("position", state.applied.seq)?;
     check_times(&[state.closed, state.since])?;
     for file in &state.deltas {
         check_number("length of a file", file.bytes)?;
     }
-    for segment in added {
-        if segment.vchannel != state.vchannel {
-            let (id, shard) = (segment.id, named(state.vchannel));
-            return Err(Fault::internal(format!("segment {id} is not one of {shard}")));
-        }
-        check_times(&[segment.min_ts, segment.max_ts])?;
-        check_files(segment.id, &segment.files)?;
-    }
     if let Some((channel, to)) = checkpoint {
         rules::check_channel(*channel, channels)?;
         check_number("position", to.seq)?;
         check_times(&[to.closed])?;
+    }
+    Ok(())
+}
+
+/// Refuses segments that contradict each other or are not of the shard.
+fn check_segments(
+    vchannel: VChannel,
+    added: &[Segment],
+    removed: &[SegmentId],
+) -> Result<(), Fault> {
+    let mut ids = HashSet::new();
+    if let Some(twice) = added.iter().map(|s| &s.id).chain(removed).find(|id| !ids.insert(*id)) {
+        return Err(Fault::internal(format!("a flush names segment {twice} twice")));
+    }
+    for segment in added {
+        if segment.vchannel != vchannel {
+            let (id, shard) = (segment.id, named(vchannel));
+            return Err(Fault::internal(format!("segment {id} is not one of {shard}")));
+        }
+        check_times(&[segment.min_ts, segment.max_ts])?;
+        check_files(segment.id, &segment.files)?;
     }
     Ok(())
 }

@@ -29,8 +29,8 @@ use futures::future::BoxFuture;
 use parking_lot::RwLock;
 
 use crate::catalog::{
-    Catalog, Checkpoint, CollectionAlter, Created, FieldAlter, FlushCommit, IdKind, Intent,
-    NewCollection, NewIndex,
+    Catalog, Checkpoint, CollectionAlter, CompactCommit, Created, FieldAlter, FlushCommit, IdKind,
+    Intent, NewCollection, NewIndex,
 };
 use crate::clock::Clock;
 use crate::model::{
@@ -431,6 +431,14 @@ impl Catalog for StoredCatalog {
     async fn flush_commit(&self, commit: FlushCommit) -> Result<(), Fault> {
         let mut txn = self.store.write().await?;
         match manifest::flush(&mut *txn, &commit, self.channels).await? {
+            true => txn.commit_quietly().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn compact_commit(&self, commit: CompactCommit) -> Result<(), Fault> {
+        let mut txn = self.store.write().await?;
+        match manifest::compact(&mut *txn, &commit).await? {
             true => txn.commit_quietly().await,
             false => Ok(()),
         }

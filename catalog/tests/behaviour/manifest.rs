@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::catalog::{Checkpoint, FlushCommit};
+use millstream_catalog::catalog::{Checkpoint, CompactCommit, FlushCommit};
 use millstream_catalog::model::{
     ChannelId, Code, Collection, CollectionId, FileRef, LogPosition, PartitionId, Segment,
     SegmentId, ShardState, SlotState, Timestamp,
@@ -416,4 +416,66 @@ pub(crate) async fn flushes_of_many_shards_at_once_are_no_news(home: Arc<Home>) 
     assert!(manifest.iter().all(|(state, s)| state.applied.seq == 5 && s.len() == 1));
     assert_eq!(catalog.garbage().await.unwrap().len(), 8 * 4 * 2);
     assert_eq!(*heard.lock(), []);
+}
+
+pub(crate) async fn a_compaction_puts_segments_and_deltas_in_the_place_of_others(home: Arc<Home>) {
+    let catalog = home.open().await;
+    let c = create(&catalog, "c").await;
+    let mut first = flush(&c, 0, 10);
+    first.added = [1_001, 1_002, 1_003].map(|id| segment(&c, 0, id)).to_vec();
+    first.state.deltas = vec![file("d1"), file("d2")];
+    catalog.flush_commit(first.clone()).await.unwrap();
+    let artefact = vec![("index/101/7".to_owned(), file("i1"))];
+    catalog.segment_files_set(SegmentId(1_001), artefact, Vec::new()).await.unwrap();
+    let compaction = CompactCommit {
+        vchannel: first.state.vchannel,
+        since: Timestamp::from_ms(9),
+        deltas_before: first.state.deltas.clone(),
+        deltas: vec![file("d3")],
+        added: vec![segment(&c, 0, 1_004)],
+        removed: vec![SegmentId(1_001), SegmentId(1_002)],
+    };
+    let state = ShardState {
+        since: Timestamp::from_ms(9),
+        deltas: vec![file("d3")],
+        ..first.state.clone()
+    };
+    let gone = ["1001.rows", "1001.runs", "1002.rows", "1002.runs", "d1", "d2", "i1"];
+    // The answer may be lost: the same again is harmless.
+    for _ in 0..2 {
+        catalog.compact_commit(compaction.clone()).await.unwrap();
+        let left = vec![segment(&c, 0, 1_003), segment(&c, 0, 1_004)];
+        assert_eq!(catalog.manifest().await.unwrap(), [(state.clone(), left)]);
+        assert_eq!(names(&catalog.garbage().await.unwrap()), gone);
+    }
+    // A flush goes on from there, and one that came before the compaction cannot follow it.
+    let mut second = flush(&c, 0, 30);
+    second.state.deltas = vec![file("d3"), file("d4")];
+    catalog.flush_commit(second.clone()).await.unwrap();
+    let mut late = compaction.clone();
+    (late.removed, late.added) = (vec![SegmentId(1_003)], vec![segment(&c, 0, 1_005)]);
+    (late.deltas_before, late.deltas) = (vec![file("d3")], vec![file("d5")]);
+    let fault = catalog.compact_commit(late.clone()).await.unwrap_err();
+    assert!(fault.message.contains("are not those that were compacted"), "{fault}");
+    late.deltas_before = second.state.deltas.clone();
+    late.removed.push(SegmentId(1_002));
+    let fault = catalog.compact_commit(late.clone()).await.unwrap_err();
+    assert_eq!(fault.code, Code::SegmentNotFound);
+    assert_eq!(names(&catalog.garbage().await.unwrap()), gone);
+    late.removed.pop();
+    late.since = Timestamp::MIN;
+    // All rows of a segment may be gone.
+    late.added.clear();
+    drop(catalog);
+    let catalog = home.open().await;
+    catalog.compact_commit(late).await.unwrap();
+    let [(state, segments)] = &catalog.manifest().await.unwrap()[..] else { panic!() };
+    assert_eq!((state.since, state.applied), (second.state.since, second.state.applied));
+    assert_eq!(
+        (&state.deltas[..], &segments[..]),
+        (&[file("d5")][..], &[segment(&c, 0, 1_004)][..])
+    );
+    drop_whole(&catalog, "c").await;
+    let fault = catalog.compact_commit(compaction).await.unwrap_err();
+    assert_eq!(fault.code, Code::CollectionNotFound);
 }

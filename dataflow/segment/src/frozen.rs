@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::Position;
 use crate::column::ColumnReader;
 use crate::later;
+use crate::numbers::{Numbered, Numbers};
 use crate::rows::{Chunk, ROWS_STEP, chunk_rows};
 use crate::spec::ColumnSpec;
 use crate::whole::Whole;
@@ -36,6 +37,12 @@ pub enum Corrupt {
     /// The arrivals do not cover the rows, or are not in order.
     #[error("the arrivals of {rows} stored rows are not in order")]
     Arrivals {
+        /// Rows of the segment.
+        rows: usize,
+    },
+    /// The numbers of the rows are not in order.
+    #[error("the numbers of {rows} stored rows are not in order")]
+    Numbers {
         /// Rows of the segment.
         rows: usize,
     },
@@ -72,6 +79,8 @@ pub struct FrozenRows {
     pub columns: Vec<FrozenColumn>,
     /// When the rows came, in order.
     pub arrivals: Vec<Arrival>,
+    /// The numbers of the rows in their partition; nothing when they follow one another.
+    pub numbers: Vec<Numbered>,
 }
 
 /// Rows `from..to` of columns that somebody else keeps.
@@ -93,7 +102,7 @@ impl FrozenRows {
     /// partition, `id` that of the segment.
     ///
     /// # Errors
-    /// [`Corrupt`] when a column does not fit its spec, or the arrivals are out of order.
+    /// [`Corrupt`] when a column does not fit its spec, or arrivals or numbers are out of order.
     pub fn chunks(
         &self,
         specs: &[ColumnSpec],
@@ -101,6 +110,8 @@ impl FrozenRows {
     ) -> Result<Vec<Arc<Chunk>>, Corrupt> {
         self.check_arrivals()?;
         let rows = self.rows;
+        let numbers =
+            Numbers::of(first_row, &self.numbers, rows).ok_or(Corrupt::Numbers { rows })?;
         let (own, added) = specs.split_at(self.columns.len().min(specs.len()));
         let columns = frozen_columns(own, &self.columns, (0, rows))?;
         let beside = ArcSwap::from_pointee(Vec::new());
@@ -114,10 +125,10 @@ impl FrozenRows {
         let mut from = 0;
         while from < self.rows {
             let to = (from + step).min(self.rows);
-            let first = first_row + from as u32;
+            let numbers = numbers.part(from as u32, to as u32);
             let arrivals = self.arrivals_of(from, to);
             let columns = frozen_columns(own, &self.columns, (from, to))?;
-            chunks.push(Chunk::frozen(&whole, first, columns, to - from, &arrivals));
+            chunks.push(Chunk::frozen((&whole, from), numbers, columns, to - from, &arrivals));
             from = to;
         }
         later::complete(specs, &chunks)?;

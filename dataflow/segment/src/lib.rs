@@ -12,6 +12,10 @@
 //! **Invariant.** Every row keeps the log position that made it (as runs). Applying a unit at or
 //! below the shard's applied position changes nothing, so any suffix of the log may be replayed.
 //!
+//! **Invariant.** A row keeps its number in its partition for ever. Compaction leaves holes where it
+//! dropped rows, so everything that names a row by its number stays true: the index of keys, ends
+//! that were written out, the texts, a delete that is under way.
+//!
 //! **Invariant.** A reader that learned through an acquire of `closed` that T is closed sees every
 //! row and every delete with an effective time up to T; what is written later has a larger one.
 //!
@@ -30,6 +34,8 @@ mod frozen;
 mod input;
 mod later;
 mod list;
+mod merge;
+mod numbers;
 mod pk;
 mod rows;
 mod shard;
@@ -42,6 +48,8 @@ pub use column::ColumnSlice;
 pub use expiry::Expiry;
 pub use frozen::{Arrival, Corrupt, FrozenColumn, FrozenRows};
 pub use input::{Batch, ColumnInput, Input};
+pub use merge::{Merged, Span, merge};
+pub use numbers::Numbered;
 pub use pk::{Key, Keys};
 pub use rows::Chunk;
 pub use shard::{
@@ -74,7 +82,7 @@ impl fmt::Display for Position {
 pub struct RowRef {
     /// Slot of the partition in its shard, in order of first use.
     pub slot: u32,
-    /// Row offset within the partition's growing segment.
+    /// Number of the row in its partition.
     pub row: u32,
 }
 

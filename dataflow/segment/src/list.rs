@@ -42,6 +42,16 @@ impl<T: Plain> ListWriter<T> {
     }
 }
 
+impl<T: Plain> ListWriter<T> {
+    /// Puts other values in the place of all. Who reads sees the ones or the others, as a whole.
+    pub(crate) fn replace(&mut self, values: impl IntoIterator<Item = T>) {
+        let (mut fresh, _) = list();
+        values.into_iter().for_each(|value| fresh.push(value));
+        self.parts.store(fresh.parts.load_full());
+        self.last = fresh.last;
+    }
+}
+
 impl<T: Plain> ListReader<T> {
     /// Calls `f` on every value, in order.
     pub(crate) fn for_each(&self, mut f: impl FnMut(T)) {
@@ -69,5 +79,12 @@ mod tests {
         let mut seen = Vec::new();
         reader.for_each(|v| seen.push(v));
         assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+        writer.replace(7..9);
+        writer.push(1);
+        let mut seen = Vec::new();
+        reader.for_each(|v| seen.push(v));
+        assert_eq!(seen, [7, 8, 1]);
+        writer.replace([]);
+        assert!(reader.is_empty());
     }
 }

@@ -11,6 +11,7 @@ use crate::column::{ColumnReader, ColumnSlice, ColumnWriter, column};
 use crate::frozen::Arrival;
 use crate::input::ColumnInput;
 use crate::later::LaterColumns;
+use crate::numbers::{Numbered, Numbers};
 use crate::pk::Key;
 use crate::spec::{ColumnSpec, NormFn};
 use crate::whole::Whole;
@@ -45,7 +46,7 @@ pub(crate) fn chunk_rows(specs: &[ColumnSpec], var_row_bytes: usize) -> usize {
 
 /// Rows of one partition, immutable up to their number and their delete times.
 pub struct Chunk {
-    first_row: u32,
+    numbers: Numbers,
     capacity: usize,
     columns: Vec<ColumnReader>,
     /// The columns that came after the rows.
@@ -53,14 +54,15 @@ pub struct Chunk {
     runs: Reader<Run>,
     rows: AtomicUsize,
     deleted_at: OnceLock<Box<[AtomicU64]>>,
-    segment: Option<Arc<Whole>>,
+    /// The sealed segment, and how many of its rows lie before these.
+    segment: Option<(Arc<Whole>, usize)>,
 }
 
 impl Chunk {
     /// Rows of a sealed segment, in columns that somebody else keeps, with the arrivals of these rows.
     pub(crate) fn frozen(
-        segment: &Arc<Whole>,
-        first_row: u32,
+        (segment, before): (&Arc<Whole>, usize),
+        numbers: Numbers,
         columns: Vec<ColumnReader>,
         rows: usize,
         arrivals: &[Arrival],
@@ -69,20 +71,25 @@ impl Chunk {
         let written = arrivals.iter().all(|arrival| runs.push(&[run_of(arrival)]));
         debug_assert!(written, "the buffer has the length of the arrivals");
         Arc::new(Chunk {
-            first_row,
+            numbers,
             capacity: rows,
             columns,
             later: LaterColumns::default(),
             runs: reader,
             rows: AtomicUsize::new(rows),
             deleted_at: OnceLock::new(),
-            segment: Some(Arc::clone(segment)),
+            segment: Some((Arc::clone(segment), before)),
         })
     }
 
     /// The sealed segment that the rows belong to; none while they grow.
     pub fn segment(&self) -> Option<&Arc<Whole>> {
-        self.segment.as_ref()
+        self.segment.as_ref().map(|(whole, _)| whole)
+    }
+
+    /// How many rows of its sealed segment lie before the chunk's; none while the rows grow.
+    pub fn rows_before(&self) -> usize {
+        self.segment.as_ref().map_or(0, |(_, before)| *before)
     }
 
     /// When the first `rows` rows came, in order; rows are counted from the chunk's first one.
@@ -97,9 +104,36 @@ impl Chunk {
         times.filter(|(_, at)| at.0 != 0)
     }
 
-    /// Offset of the chunk's first row within its segment.
+    /// Number of the chunk's first row in its partition.
     pub fn first_row(&self) -> u32 {
-        self.first_row
+        self.numbers.first()
+    }
+
+    /// Number of a row in the partition: for ever the same, whatever rows are dropped around it.
+    pub fn number(&self, row: usize) -> u32 {
+        self.numbers.number(row as u32)
+    }
+
+    /// The row with a number in the partition, if the chunk has it.
+    pub fn row_of(&self, number: u32) -> Option<usize> {
+        let row = self.numbers.row(number)? as usize;
+        (row < self.rows()).then_some(row)
+    }
+
+    /// The number behind that of the last row.
+    pub fn end_row(&self) -> u32 {
+        let rows = self.rows();
+        rows.checked_sub(1).map_or(self.first_row(), |last| self.number(last) + 1)
+    }
+
+    /// Whether the numbers of the rows follow one another.
+    pub fn is_dense(&self) -> bool {
+        self.numbers.is_dense()
+    }
+
+    /// The rows `from..to` as runs of rows whose numbers follow one another, with their lengths.
+    pub fn runs_of(&self, from: usize, to: usize) -> impl Iterator<Item = (Numbered, u32)> + '_ {
+        self.numbers.runs(from as u32, to as u32)
     }
 
     /// Number of rows published.
@@ -275,7 +309,7 @@ impl ChunkWriter {
         }
         let (runs, runs_reader) = buffer(capacity);
         let chunk = Arc::new(Chunk {
-            first_row,
+            numbers: Numbers::dense(first_row),
             capacity,
             columns: readers,
             later: LaterColumns::default(),

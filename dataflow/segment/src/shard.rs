@@ -2,6 +2,7 @@
 
 mod append;
 mod change;
+mod compact;
 mod find;
 mod load;
 mod seal;
@@ -103,6 +104,11 @@ struct Partition {
 }
 
 impl Partition {
+    /// Whether it was dropped and its rows are gone.
+    fn is_released(&self) -> bool {
+        self.view.dropped_at.load(Ordering::Relaxed) != u64::MAX && self.chunks.is_empty()
+    }
+
     /// Rows that were there before the unit at `position`.
     fn rows_before(&self, position: Position) -> u32 {
         if self.appended.0 == position { self.appended.1 } else { self.rows }
@@ -111,7 +117,7 @@ impl Partition {
     fn locate(&self, row: u32) -> Option<(&Arc<Chunk>, usize)> {
         let after = self.chunks.partition_point(|c| c.first_row() <= row);
         let chunk = self.chunks.get(after.checked_sub(1)?)?;
-        Some((chunk, (row - chunk.first_row()) as usize))
+        Some((chunk, chunk.row_of(row)?))
     }
 }
 
@@ -140,6 +146,9 @@ pub struct ShardWriter {
     dropped: Vec<u32>,
     index: PkIndex,
     duplicates: ListWriter<[u64; 2]>,
+    /// Entries of `duplicates`: now, and after it was looked through.
+    duplicates_len: usize,
+    duplicates_kept: usize,
     /// The group of each live row that shares its key.
     groups: HashMap<RowRef, u64>,
     applied: Position,
@@ -174,6 +183,8 @@ impl ShardWriter {
             dropped: Vec::new(),
             index: PkIndex::default(),
             duplicates,
+            duplicates_len: 0,
+            duplicates_kept: 0,
             groups: HashMap::new(),
             applied: Position::default(),
             view,
@@ -199,10 +210,10 @@ impl ShardWriter {
         self.partitions.iter().map(|p| (p.id, p.live))
     }
 
-    /// All rows that are there, live or ended.
+    /// All rows that ever were, live or ended, but for those of partitions that were released.
     pub fn all(&self) -> impl Iterator<Item = Appended> + '_ {
         let of = |(slot, p): (u32, &Partition)| {
-            let rows = if p.chunks.is_empty() { 0 } else { p.rows };
+            let rows = if p.is_released() { 0 } else { p.rows };
             Appended { first: RowRef { slot, row: 0 }, rows }
         };
         (0u32..).zip(&self.partitions).map(of).filter(|rows| rows.rows > 0)
@@ -299,14 +310,17 @@ impl ShardWriter {
     fn index_row(&mut self, row: RowRef, key: Key<'_>) {
         let (partitions, pk) = (&self.partitions, self.pk);
         let (groups, duplicates) = (&mut self.groups, &mut self.duplicates);
+        let len = &mut self.duplicates_len;
         let key_of = |row| key_in(partitions, pk, row);
         if let Inserted::Duplicate(before) = self.index.insert(key, row, key_of) {
             let group = *groups.entry(before).or_insert_with(|| {
                 duplicates.push([pack(before), pack(before)]);
+                *len += 1;
                 pack(before)
             });
             groups.insert(row, group);
             duplicates.push([group, pack(row)]);
+            *len += 1;
         }
     }
 

@@ -175,7 +175,7 @@ impl ShardView {
             for row in of_slot {
                 let after = all.partition_point(|chunk| chunk.first_row() <= row.row);
                 let Some(chunk) = after.checked_sub(1).and_then(|at| all.get(at)) else { continue };
-                let offset = (row.row - chunk.first_row()) as usize;
+                let Some(offset) = chunk.row_of(row.row) else { continue };
                 let is_expired = expired > Timestamp::MIN && offset < chunk.rows_at(expired);
                 if is_expired || !chunk.is_visible(offset, as_of) {
                     continue;
@@ -216,7 +216,7 @@ pub(crate) fn pack(row: RowRef) -> u64 {
     u64::from(row.slot) << 32 | u64::from(row.row)
 }
 
-fn unpack(word: u64) -> RowRef {
+pub(crate) fn unpack(word: u64) -> RowRef {
     RowRef { slot: (word >> 32) as u32, row: word as u32 }
 }
 
@@ -246,7 +246,13 @@ impl Selection {
     /// The place of a numbered row in its shard.
     pub fn row_ref(&self, number: u32) -> RowRef {
         let (chunk, row) = self.locate(number);
-        RowRef { slot: chunk.slot, row: chunk.chunk.first_row() + row as u32 }
+        RowRef { slot: chunk.slot, row: chunk.chunk.number(row) }
+    }
+
+    /// The number within the selection of a row that it looks at.
+    pub fn number_of(&self, row: RowRef) -> Option<u32> {
+        let (at, offset) = self.place(row)?;
+        Some(self.chunks[at].base + offset as u32)
     }
 
     /// The columns, in their order in every chunk.
@@ -271,7 +277,7 @@ impl Selection {
         let before = |c: &ChunkRef| (c.slot, c.chunk.first_row()) <= (row.slot, row.row);
         let at = self.chunks.partition_point(before).checked_sub(1)?;
         let chunk = self.chunks.get(at).filter(|c| c.slot == row.slot)?;
-        let offset = (row.row - chunk.chunk.first_row()) as usize;
+        let offset = chunk.chunk.row_of(row.row)?;
         (offset < chunk.rows).then_some((at, offset))
     }
 

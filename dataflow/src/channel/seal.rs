@@ -145,6 +145,7 @@ impl Channel {
             }
             Err(reason) => return self.fail(reason),
         };
+        self.effects.push(Effect::Came(start.vchannel, since));
         let mut sums: BTreeMap<(Timestamp, PartitionId), i64> = BTreeMap::new();
         for (partition, eff, rows) in changes {
             *sums.entry((eff.max(history), partition)).or_default() += rows;
@@ -169,6 +170,10 @@ impl Channel {
                 self.effects.push(Effect::SealDue(*vchannel));
             }
         }
+        // What ended a while ago may be old enough now.
+        let mut shards: Vec<VChannel> = self.shards.keys().copied().collect();
+        shards.sort_unstable();
+        self.effects.extend(shards.into_iter().map(Effect::Look));
     }
 
     /// Seals a shard: what it holds beyond the seal before goes out.

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{ChannelId, Fault, Timestamp, VChannel};
 use millstream_log::{Delivery, Inbox};
-use millstream_segment::{Position, RowRef};
+use millstream_segment::{Position, RowRef, Whole};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::generic::source;
 use timely::scheduling::{Activator, SyncActivator};
@@ -19,6 +19,7 @@ use super::{Local, Setup};
 use crate::channel::{Channel, Effect, Find, Flush, Stored};
 use crate::read::find_rows;
 use crate::shared::Shared;
+use crate::storage::{Compacted, Keep};
 
 /// Deliveries applied in one schedule; then other operators have their turn.
 const FUEL: usize = 8;
@@ -29,6 +30,8 @@ enum Back {
     Found(VChannel, Position, Result<Vec<RowRef>, Fault>),
     /// What was written out of a sealed shard, which is complete through a time.
     Flushed(VChannel, Position, Timestamp, Vec<Stored>),
+    /// Rows that take the place of others.
+    Compacted(Compacted),
 }
 
 /// What the source of an owned channel works with.
@@ -68,6 +71,15 @@ pub(super) fn build(
                     let _ = waker.activate();
                 }));
                 let (back_sender, back) = crossbeam_channel::unbounded();
+                if let Some(compactor) = &setup.compactor {
+                    let (sender, waker) = (back_sender.clone(), wake.clone());
+                    let reply = move |compacted| {
+                        // The worker is gone when this fails; the manifest has the files.
+                        let _ = sender.send(Back::Compacted(compacted));
+                        let _ = waker.activate();
+                    };
+                    compactor.register(id, Box::new(reply));
+                }
                 let source =
                     Source { id, setup, local, state, inbox, again, wake, back, back_sender };
                 (source, capability)
@@ -119,6 +131,7 @@ impl Source {
 
     /// Does what applying asked for; changes of counts go to `counts`.
     fn carry_out(&self, channel: &mut Channel, counts: &mut Vec<CountUpdate>) {
+        let mut dropped: Vec<(VChannel, Timestamp)> = Vec::new();
         for effect in channel.take_effects() {
             match effect {
                 Effect::Rows { collection, partition, eff, rows } => {
@@ -136,15 +149,42 @@ impl Source {
                     }
                 }
                 Effect::Flush(flush) => self.start_flush(flush),
-                Effect::Came(vchannel, view) => self.setup.shared.census.add(vchannel, view),
+                Effect::Came(vchannel, view) => {
+                    let shared = &self.setup.shared;
+                    shared.retention.add(vchannel.collection, self.id, view.since());
+                    shared.census.add(vchannel, view);
+                    self.look(vchannel);
+                }
+                Effect::Dropped(vchannel, at) => dropped.push((vchannel, at)),
+                Effect::Look(vchannel) => self.look(vchannel),
                 Effect::Gone(vchannel) => {
                     self.setup.shared.census.remove(vchannel);
                     self.setup.shared.forget_flushed(vchannel);
+                    self.setup.shared.retention.forget(vchannel.collection);
+                    if let Some(flusher) = &self.setup.flusher {
+                        flusher.forget(vchannel);
+                    }
                     if let Some(graphs) = &self.setup.graphs {
                         graphs.forget(vchannel.collection);
                     }
                 }
             }
+        }
+        for (vchannel, at) in dropped {
+            let (shared, collection) = (&self.setup.shared, vchannel.collection);
+            let since = shared.retention.advance(collection, at, |channel| shared.closed(channel));
+            if let Some(since) = since {
+                channel.release_dropped(vchannel, since);
+            }
+        }
+    }
+
+    /// Has somebody look whether a shard has something to compact.
+    fn look(&self, vchannel: VChannel) {
+        match &self.setup.compactor {
+            Some(compactor) => compactor.look(vchannel),
+            // Without files nobody else says what is kept.
+            None => self.setup.shared.retention.set(vchannel.collection, Keep::default()),
         }
     }
 
@@ -157,18 +197,36 @@ impl Source {
                 self.want_graphs(channel, vchannel, &stored);
                 self.setup.shared.set_flushed(vchannel, eff);
                 report_checkpoint(channel, before, &self.setup.shared);
+                self.look(vchannel);
+            }
+            Back::Compacted(compacted) => {
+                channel.compacted(&compacted);
+                let segment = compacted.chunks.first().and_then(|chunk| chunk.segment());
+                self.add_to_graphs(channel, compacted.vchannel, segment.into_iter());
             }
         }
     }
 
     /// Has graphs built of segments that just came.
     fn want_graphs(&self, channel: &Channel, vchannel: VChannel, stored: &[Stored]) {
+        let segments = stored.iter().filter_map(|stored| stored.chunks.first()?.segment());
+        self.add_to_graphs(channel, vchannel, segments);
+    }
+
+    fn add_to_graphs<'s>(
+        &self,
+        channel: &Channel,
+        vchannel: VChannel,
+        segments: impl Iterator<Item = &'s Arc<Whole>>,
+    ) {
         let Some(graphs) = &self.setup.graphs else { return };
         let Some(schema) = channel.schema(vchannel) else { return };
-        for segment in stored.iter().filter_map(|stored| stored.chunks.first()?.segment()) {
+        let mut some = false;
+        for segment in segments {
             graphs.add(vchannel, schema, segment);
+            some = true;
         }
-        if !stored.is_empty() {
+        if some {
             graphs.want(vchannel.collection);
         }
     }

@@ -21,6 +21,7 @@ use crate::interest::nobody_waits;
 use crate::part::CountPart;
 use crate::pool::Pool;
 use crate::read::{self, ReadShard, Run};
+use crate::retention::too_old;
 use crate::shared::Shared;
 
 type Batches<T> = CapacityContainerBuilder<Vec<T>>;
@@ -395,9 +396,7 @@ fn answer(ask: &Ask, shards: &[ReadShard], run: &Run) -> Result<Found, Fault> {
     let as_of = run.as_of;
     // Asked after the rows were looked at, because they may be released meanwhile.
     match shards.iter().map(|shard| shard.view.since()).max() {
-        Some(since) if as_of < since => Err(Fault::invalid(format!(
-            "timestamp {as_of} is too old: the oldest readable timestamp of the collection is {since}"
-        ))),
+        Some(since) if as_of < since => Err(too_old(as_of, since)),
         _ => found,
     }
 }

@@ -60,15 +60,27 @@ impl Columns for ChunkColumns<'_> {
         let slot = self.chunk.slot;
         let mut matches = vec![0; mask.len()];
         if let Some(text) = self.texts.iter().find(|t| t.field == field && t.slot == slot) {
-            let span = (self.chunk.chunk.first_row(), rows);
             let snapshot = text.view.snapshot();
             let words = Query::new(text.view.analyzer(), query.text);
-            match query.kind {
+            let find = |span, matches: &mut [u64]| match query.kind {
                 MatchKind::Words { minimum } => {
-                    snapshot.set_matches(&words, minimum as usize, span, &mut matches);
+                    snapshot.set_matches(&words, minimum as usize, span, matches);
                 }
-                MatchKind::Phrase { slop } => {
-                    snapshot.set_phrases(&words, slop, span, &mut matches);
+                MatchKind::Phrase { slop } => snapshot.set_phrases(&words, slop, span, matches),
+            };
+            let chunk = &self.chunk.chunk;
+            if chunk.is_dense() {
+                find((chunk.first_row(), rows), &mut matches);
+            } else if rows > 0 {
+                // The index counts the rows that are gone too.
+                let first = chunk.first_row();
+                let numbers = (chunk.number(rows - 1) - first) as usize + 1;
+                let mut by_number = vec![0; numbers.div_ceil(64)];
+                find((first, numbers), &mut by_number);
+                for row in 0..rows {
+                    let number = (chunk.number(row) - first) as usize;
+                    matches[row / 64] |=
+                        (by_number[number / 64] >> (number % 64) & 1) << (row % 64);
                 }
             }
         }
@@ -85,8 +97,8 @@ pub(crate) fn find_rows(find: &Find) -> Result<Vec<RowRef>, Fault> {
     let selection = selected(shard, &run, &find.partitions, Some(&plan))?;
     let mut rows = Vec::new();
     for chunk in &selection.chunks {
-        let first = chunk.chunk.first_row();
-        chunk.for_each(|row| rows.push(RowRef { slot: chunk.slot, row: first + row as u32 }));
+        let row_ref = |row| RowRef { slot: chunk.slot, row: chunk.chunk.number(row) };
+        chunk.for_each(|row| rows.push(row_ref(row)));
     }
     Ok(rows)
 }

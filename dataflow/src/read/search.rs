@@ -299,13 +299,13 @@ impl Pass<'_> {
             mask.resize(whole.rows().div_ceil(64), 0u64);
             for chunk in *chunks {
                 // Chunks of a segment hold whole words of its mask, but for its last one.
-                let at = (chunk.chunk.first_row() - whole.first_row()) as usize / 64;
+                let at = chunk.chunk.rows_before() / 64;
                 mask[at..at + chunk.mask.len()].copy_from_slice(&chunk.mask);
             }
         }
         // The selection numbers the rows of a segment one after the other from its first chunk on.
-        let before = chunks[0].chunk.first_row() - whole.first_row();
-        let first_row = chunks[0].base.wrapping_sub(before);
+        let before = chunks[0].chunk.rows_before();
+        let first_row = chunks[0].base.wrapping_sub(before as u32);
         let mask = (!mask.is_empty()).then_some(&mask[..]);
         let block = Block { vectors, inv_norms, mask, first_row };
         SCRATCH.with_borrow_mut(|scratch| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 use millstream_catalog::model::{Fault, FieldId};
 use millstream_index::{Hit, Range};
-use millstream_segment::Selection;
+use millstream_segment::{RowRef, Selection};
 use millstream_text::{Bm25, Query, Scorer, Statistics, TextHit, TextView, Top};
 
 use super::group::Groups;
@@ -69,6 +69,14 @@ fn from_api(sums: &TextStatistics) -> Statistics {
 fn partition_mask(selection: &Selection, slot: u32) -> Vec<u64> {
     let mut mask: Vec<u64> = Vec::new();
     for chunk in selection.chunks.iter().filter(|c| c.slot == slot) {
+        if !chunk.chunk.is_dense() {
+            mask.resize(mask.len().max((chunk.chunk.end_row() as usize).div_ceil(64)), 0);
+            chunk.for_each(|row| {
+                let number = chunk.chunk.number(row) as usize;
+                mask[number / 64] |= 1 << (number % 64);
+            });
+            continue;
+        }
         let first = chunk.chunk.first_row() as usize;
         let words = (first + chunk.rows).div_ceil(64);
         mask.resize(words.max(mask.len()), 0);
@@ -100,7 +108,11 @@ pub(super) fn search(
     let bm25 = Bm25::new(rank.k1, rank.b)?;
     let rows = usize::try_from(selection.count()).unwrap_or(usize::MAX);
     check_hits(request, texts.len(), rows)?;
-    let tie = |a: u32, b: u32| selection.key(a).cmp(&selection.key(b));
+    let numbering = Numbering::new(selection);
+    let tie = |a: u32, b: u32| {
+        let key = |row| numbering.number(row).map(|number| selection.key(number));
+        key(a).cmp(&key(b))
+    };
     // What is not among the best of all may be among those of a group, or within bounds.
     let all = request.group.is_some() || request.bounds != Bounds::default();
     let k = if all { rows } else { (request.topk as usize).min(rows) };
@@ -111,17 +123,17 @@ pub(super) fn search(
     for (at, text) in texts.iter().enumerate() {
         let mut top = Top::new(k);
         for (index, mask) in indexes.iter().zip(&masks) {
-            let chunk = selection.chunks.iter().find(|c| c.slot == index.slot);
-            let Some(chunk) = chunk else { continue };
+            let Some(base) = numbering.base(index.slot) else { continue };
             interest.check()?;
             let query = Query::new(index.view.analyzer(), text);
             let sums = rank.statistics.get(at).map(from_api).unwrap_or_default();
             let scorer = Scorer::new(&query, &sums, bm25);
-            // Selected rows of a partition are numbered on from its first chunk.
-            let base = chunk.base - chunk.chunk.first_row();
             index.view.snapshot().search(&scorer, mask, base, &mut top, &tie);
         }
-        let found = top.finish(&tie).into_iter().map(|TextHit { score, row }| Hit { score, row });
+        let found = top
+            .finish(&tie)
+            .into_iter()
+            .filter_map(|TextHit { score, row }| Some(Hit { score, row: numbering.number(row)? }));
         // One query's matches at a time: they may be all rows.
         hits.push(match &cut {
             Some(cut) => cut.kept(at, found),
@@ -129,6 +141,41 @@ pub(super) fn search(
         });
     }
     Ok(hits)
+}
+
+/// How the indexes count the rows of a selection: partition after partition, and within one by the
+/// rows' numbers there, so that what is gone is counted too.
+struct Numbering<'s> {
+    selection: &'s Selection,
+    /// Slots with the count before each, and the number of its first row.
+    slots: Vec<(u32, u32, u32)>,
+}
+
+impl<'s> Numbering<'s> {
+    fn new(selection: &'s Selection) -> Numbering<'s> {
+        let mut slots: Vec<(u32, u32, u32)> = Vec::new();
+        let mut next = 0u32;
+        for of_slot in selection.chunks.chunk_by(|a, b| a.slot == b.slot) {
+            let (first, last) = (of_slot[0].chunk.first_row(), of_slot[of_slot.len() - 1].rows);
+            let last = of_slot[of_slot.len() - 1].chunk.number(last.saturating_sub(1));
+            slots.push((of_slot[0].slot, next, first));
+            next = next.saturating_add(last - first + 1);
+        }
+        Numbering { selection, slots }
+    }
+
+    /// What the number of a row in the partition of a slot is raised by, modulo 2^32.
+    fn base(&self, slot: u32) -> Option<u32> {
+        let (_, before, first) = self.slots.iter().find(|(known, ..)| *known == slot)?;
+        Some(before.wrapping_sub(*first))
+    }
+
+    /// The number within the selection of a counted row.
+    fn number(&self, counted: u32) -> Option<u32> {
+        let after = self.slots.partition_point(|(_, before, _)| *before <= counted);
+        let (slot, before, first) = self.slots[after.checked_sub(1)?];
+        self.selection.number_of(RowRef { slot, row: counted - before + first })
+    }
 }
 
 /// Keeps the hits within bounds, and of groups the best.

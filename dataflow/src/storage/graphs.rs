@@ -73,6 +73,8 @@ struct Work {
     archive: Arc<dyn Archive>,
     threads: usize,
     segments: Mutex<HashMap<CollectionId, Vec<Known>>>,
+    /// Held by whoever builds a graph, which takes all threads.
+    building: Mutex<()>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -173,37 +175,49 @@ impl Work {
     }
 
     fn build_one(&self, known: &Known, whole: &Whole, spec: &GraphSpec) -> Result<(), Fault> {
+        let Some(file) = self.build_file(known, whole, spec)? else { return Ok(()) };
+        if self.name_file(whole, kind_of(spec.field, spec.index), &file) {
+            attach(&self.store, whole, spec.field, spec.index, &file, false)?;
+        }
+        Ok(())
+    }
+
+    /// Builds a graph that a segment lacks and writes its file, which nothing names; `None` when the
+    /// segment has it, or is better off without.
+    fn build_file(
+        &self,
+        known: &Known,
+        whole: &Whole,
+        spec: &GraphSpec,
+    ) -> Result<Option<FileRef>, Fault> {
         if is_indexed(whole, &known.schema, spec) {
-            return Ok(());
+            return Ok(None);
         }
         let (specs, _) =
             ColumnSpec::of_schema(&known.schema).map_err(|e| Fault::internal(e.to_string()))?;
         let column = specs.iter().position(|column| column.field == spec.field);
         let vectors = column.and_then(|at| Some((specs[at].dim, vectors_of(&whole.column(at))?)));
-        let Some((dim, (vectors, inv_norms))) = vectors else { return Ok(()) };
+        let Some((dim, (vectors, inv_norms))) = vectors else { return Ok(None) };
         let progress = AtomicU64::new(0);
         let (metric, params) = (spec.metric, spec.params);
+        let one_at_a_time = self.building.lock();
         let built =
             build(vectors, dim, inv_norms, metric, params, self.threads, &self.stopping, &progress);
+        drop(one_at_a_time);
         let bytes = match built {
             Ok(bytes) => bytes,
-            Err(GraphError::Cancelled) => return Ok(()),
+            Err(GraphError::Cancelled) => return Ok(None),
             Err(error) => {
                 // Trying again would not help; the rows are scanned.
                 tracing::error!(segment = whole.id(), %error, "no graph can be built");
-                return Ok(());
+                return Ok(None);
             }
         };
         let VChannel { collection, shard } = known.vchannel;
         let id = self.archive.ids(1)?;
         let name = format!("c{collection}/s{shard}/{id}-{}.graph", spec.field);
         let write = |out: &mut dyn std::io::Write| Ok(out.write_all(&bytes)?);
-        let file = self.store.put_file(&name, write).map_err(store_fault)?;
-        drop(bytes);
-        if self.name_file(whole, kind_of(spec.field, spec.index), &file) {
-            attach(&self.store, whole, spec.field, spec.index, &file, false)?;
-        }
-        Ok(())
+        Ok(Some(self.store.put_file(&name, write).map_err(store_fault)?))
     }
 
     /// Makes the file of a graph count, however often that must be tried: after a fault nobody knows
@@ -243,7 +257,7 @@ impl Work {
 }
 
 /// Lowers the priority of the current thread, which its children share.
-fn give_way() {
+pub(super) fn give_way() {
     #[cfg(target_os = "linux")]
     {
         // On Linux a priority belongs to a thread, whose id stands for a process here.
@@ -279,8 +293,8 @@ impl Graphs {
     ) -> Result<Graphs, Fault> {
         let stopping = Arc::<AtomicBool>::default();
         let stop = Arc::clone(&stopping);
-        let segments = Mutex::default();
-        let work = Arc::new(Work { store, archive, threads, segments, stopping });
+        let (segments, building) = (Mutex::default(), Mutex::default());
+        let work = Arc::new(Work { store, archive, threads, segments, building, stopping });
         let worker = Arc::clone(&work);
         let run = move |wanted: &mut Vec<CollectionId>| worker.run_all(wanted);
         let thread = (threads > 0).then(|| Background::start("build", stop, run)).transpose()?;
@@ -297,6 +311,38 @@ impl Graphs {
         let schema = Arc::clone(schema);
         let known = Known { vchannel, schema, whole: Arc::downgrade(whole) };
         self.work.segments.lock().entry(vchannel.collection).or_default().push(known);
+    }
+
+    /// Builds the graphs of a segment that nothing names yet, and attaches them: their files by
+    /// kind. What fails is left for [`Graphs::want`] to build.
+    pub(super) fn build_for(
+        &self,
+        vchannel: VChannel,
+        schema: &Arc<CollectionSchema>,
+        whole: &Arc<Whole>,
+    ) -> Vec<(String, FileRef)> {
+        let mut files = Vec::new();
+        if self.thread.is_none() {
+            return files;
+        }
+        let (schema, work) = (Arc::clone(schema), &self.work);
+        let known = Known { vchannel, schema, whole: Arc::downgrade(whole) };
+        let specs = work.archive.graphs(vchannel.collection).unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "cannot ask for the indexes of a collection");
+            Vec::new()
+        });
+        for spec in &specs {
+            let built = work.build_file(&known, whole, spec).and_then(|file| {
+                let Some(file) = file else { return Ok(()) };
+                attach(&work.store, whole, spec.field, spec.index, &file, false)?;
+                files.push((kind_of(spec.field, spec.index), file));
+                Ok(())
+            });
+            if let Err(fault) = built {
+                tracing::warn!(segment = whole.id(), %fault, "a graph was not built");
+            }
+        }
+        files
     }
 
     /// Builds, in the background, the graphs that the indexes of a collection ask for.

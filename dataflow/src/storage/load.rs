@@ -10,7 +10,7 @@ use millstream_segment::{
 use millstream_store::{Access, Store, Table};
 
 use super::graphs::attach_stored;
-use super::tables::{frozen, names, read_runs};
+use super::tables::{frozen, names, read_numbers, read_runs};
 use super::write::ends_of;
 use super::{StartShard, store_fault};
 
@@ -18,6 +18,8 @@ use super::{StartShard, store_fault};
 pub(super) const ROWS: &str = "rows";
 /// The kind of a segment's file of runs.
 pub(super) const RUNS: &str = "runs";
+/// The kind of a segment's file of row numbers, of one that was compacted.
+pub(super) const NUMBERS: &str = "numbers";
 
 /// The rows of a shard as they were written out, and how they came to be; an empty shard when none
 /// were.
@@ -85,7 +87,11 @@ pub(super) fn chunks_of(
         Table::open(&file.name, bytes).map_err(|e| Fault::internal(e.to_string()))
     };
     let (rows, runs) = (open(ROWS)?, open(RUNS)?);
-    let rows = frozen(&rows, &names, &specs, read_runs(&runs)?)?;
+    let numbers = match segment.file(NUMBERS) {
+        Some(_) => read_numbers(&open(NUMBERS)?)?,
+        None => Vec::new(),
+    };
+    let rows = frozen(&rows, &names, &specs, (read_runs(&runs)?, numbers))?;
     if rows.rows != segment.rows as usize {
         let text = format!("segment {} has {} rows, not {}", segment.id, rows.rows, segment.rows);
         return Err(Fault::internal(text));

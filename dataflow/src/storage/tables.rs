@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::model::{CollectionSchema, DataType, Fault, Timestamp};
 use millstream_segment::{
-    Arrival, Chunk, ColumnSlice, ColumnSpec, End, FrozenColumn, FrozenRows, Position, RowRef,
+    Arrival, Chunk, ColumnSlice, ColumnSpec, End, FrozenColumn, FrozenRows, Numbered, Position,
+    RowRef, Span,
 };
 use millstream_store::{ColumnKind, Piece, Table, TableColumn, Values};
 
@@ -57,40 +58,54 @@ fn meaning(spec: &ColumnSpec) -> Option<&'static str> {
     }
 }
 
-/// The values of a column of a chunk, and its norms.
-fn values<'a>(slice: &ColumnSlice<'a>) -> (Values<'a>, Option<&'a [f32]>) {
+/// The part of some rows' values from row `from` on.
+fn part<T>(values: &[T], (from, to): (usize, usize)) -> &[T] {
+    &values[values.len() / to.max(1) * from..]
+}
+
+/// The values of rows `from..to` of a column of a chunk, which `slice` ends with, and their norms.
+fn values<'a>(slice: &ColumnSlice<'a>, rows: (usize, usize)) -> (Values<'a>, Option<&'a [f32]>) {
+    macro_rules! of {
+        ($data:expr) => {
+            Values::of(part($data, rows))
+        };
+    }
     match *slice {
-        ColumnSlice::Bool(data) | ColumnSlice::Binary { data } => (Values::of(data), None),
-        ColumnSlice::Int8(data) => (Values::of(data), None),
-        ColumnSlice::Int16(data) => (Values::of(data), None),
-        ColumnSlice::Int32(data) => (Values::of(data), None),
-        ColumnSlice::Int64(data) => (Values::of(data), None),
-        ColumnSlice::Float(data) => (Values::of(data), None),
-        ColumnSlice::Double(data) => (Values::of(data), None),
-        ColumnSlice::Var { offsets, bytes } => (Values::Var { offsets, bytes }, None),
-        ColumnSlice::Vector { data, inv_norms } => (Values::of(data), Some(inv_norms)),
-        ColumnSlice::Half { data, inv_norms } | ColumnSlice::BHalf { data, inv_norms } => {
-            (Values::of(data), Some(inv_norms))
+        ColumnSlice::Bool(data) | ColumnSlice::Binary { data } => (of!(data), None),
+        ColumnSlice::Int8(data) => (of!(data), None),
+        ColumnSlice::Int16(data) => (of!(data), None),
+        ColumnSlice::Int32(data) => (of!(data), None),
+        ColumnSlice::Int64(data) => (of!(data), None),
+        ColumnSlice::Float(data) => (of!(data), None),
+        ColumnSlice::Double(data) => (of!(data), None),
+        ColumnSlice::Var { offsets, bytes } => {
+            (Values::Var { offsets: &offsets[rows.0..], bytes }, None)
         }
-        ColumnSlice::Int8s { data, inv_norms } => (Values::of(data), Some(inv_norms)),
+        ColumnSlice::Vector { data, inv_norms } => (of!(data), Some(part(inv_norms, rows))),
+        ColumnSlice::Half { data, inv_norms } | ColumnSlice::BHalf { data, inv_norms } => {
+            (of!(data), Some(part(inv_norms, rows)))
+        }
+        ColumnSlice::Int8s { data, inv_norms } => (of!(data), Some(part(inv_norms, rows))),
     }
 }
 
-/// The rows of chunks as the columns of a table, without a copy.
+/// Rows of chunks as the columns of a table, without a copy.
 pub(super) fn row_columns<'a>(
     names: &'a [(String, String)],
     specs: &[ColumnSpec],
     chunks: &'a [Arc<Chunk>],
+    spans: &[Span],
 ) -> Vec<TableColumn<'a>> {
     let mut columns = Vec::with_capacity(specs.len() * 2);
     // What all rows lack is not written: the schema says what they have.
     let own = chunks.iter().map(|chunk| chunk.own_columns()).max().unwrap_or(0);
     for (at, (spec, (name, norms_name))) in specs.iter().zip(names).enumerate().take(own) {
-        let (mut pieces, mut norms) = (Vec::with_capacity(chunks.len()), Vec::new());
-        for chunk in chunks {
-            let rows = chunk.rows();
-            let (values, inv_norms) = values(&chunk.column(at, rows));
-            pieces.push(Piece { values, validity: chunk.validity(at, rows) });
+        let (mut pieces, mut norms) = (Vec::with_capacity(spans.len()), Vec::new());
+        for &Span { chunk, from, to } in spans {
+            let chunk = &chunks[chunk];
+            let (values, inv_norms) = values(&chunk.column(at, to), (from, to));
+            let validity = chunk.validity(at, to).map(|valid| &valid[from..]);
+            pieces.push(Piece { values, validity });
             norms.extend(inv_norms.map(|inv_norms| Piece::new(Values::of(inv_norms))));
         }
         columns.push(TableColumn { name, kind: kind(spec), meaning: meaning(spec), pieces });
@@ -108,7 +123,7 @@ pub(super) fn frozen(
     table: &Table,
     names: &[(String, String)],
     specs: &[ColumnSpec],
-    arrivals: Vec<Arrival>,
+    (arrivals, numbers): (Vec<Arrival>, Vec<Numbered>),
 ) -> Result<FrozenRows, Fault> {
     let column = |(spec, (name, norms)): (&ColumnSpec, &(String, String))| {
         let found = table.column(name).filter(|column| column.kind == kind(spec));
@@ -124,7 +139,7 @@ pub(super) fn frozen(
     let stored = stored.max(specs.iter().rposition(ColumnSpec::is_required).map_or(0, |at| at + 1));
     let columns = specs.iter().zip(names).take(stored).map(column);
     let columns = columns.collect::<Result<_, Fault>>()?;
-    Ok(FrozenRows { rows: table.rows(), columns, arrivals })
+    Ok(FrozenRows { rows: table.rows(), columns, arrivals, numbers })
 }
 
 /// Plain numbers as the columns of a table.
@@ -135,15 +150,8 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// The runs of the rows of chunks, counted from the first row.
-    pub(super) fn runs(chunks: &[Arc<Chunk>]) -> Numbers {
-        let mut first = 0;
-        let mut all: Vec<Arrival> = Vec::new();
-        for chunk in chunks {
-            let rows = chunk.rows();
-            all.extend(chunk.arrivals(rows).map(|a| Arrival { row: a.row + first, ..a }));
-            first += rows as u32;
-        }
+    /// The runs of the rows of a segment.
+    pub(super) fn runs(all: &[Arrival]) -> Numbers {
         let of = |f: fn(&Arrival) -> u64| all.iter().map(f).collect();
         let half = |f: fn(&Arrival) -> u32| all.iter().map(f).collect();
         Numbers {
@@ -154,6 +162,13 @@ impl Numbers {
                 ("ordinal", half(|a| a.ordinal)),
             ],
         }
+    }
+
+    /// The numbers of rows.
+    pub(super) fn of_rows(all: &[Numbered]) -> Numbers {
+        let half = |f: fn(&Numbered) -> u32| all.iter().map(f).collect();
+        let halves = vec![("row", half(|n| n.row)), ("number", half(|n| n.number))];
+        Numbers { words: Vec::new(), halves }
     }
 
     /// Rows that ended.
@@ -191,6 +206,16 @@ fn column(table: &Table, name: &str, kind: ColumnKind) -> Result<Bytes, Fault> {
     found.map(|column| column.values).ok_or_else(missing)
 }
 
+fn word(bytes: &Bytes, row: usize) -> u64 {
+    let word = bytes.get(row * 8..row * 8 + 8).and_then(|b| b.try_into().ok());
+    word.map_or(0, u64::from_le_bytes)
+}
+
+fn half(bytes: &Bytes, row: usize) -> u32 {
+    let half = bytes.get(row * 4..row * 4 + 4).and_then(|b| b.try_into().ok());
+    half.map_or(0, u32::from_le_bytes)
+}
+
 /// Five columns of a table of numbers, row by row.
 fn rows_of(
     table: &Table,
@@ -205,14 +230,6 @@ fn rows_of(
     for name in halves {
         short.push(column(table, name, ColumnKind::UInt32)?);
     }
-    let word = |bytes: &Bytes, row: usize| {
-        let word = bytes.get(row * 8..row * 8 + 8).and_then(|b| b.try_into().ok());
-        word.map_or(0, u64::from_le_bytes)
-    };
-    let half = |bytes: &Bytes, row: usize| {
-        let half = bytes.get(row * 4..row * 4 + 4).and_then(|b| b.try_into().ok());
-        half.map_or(0, u32::from_le_bytes)
-    };
     Ok((0..table.rows()).map(move |row| {
         let words = [word(&long[0], row), word(&long[1], row)];
         (words, [half(&short[0], row), half(&short[1], row), half(&short[2], row)])
@@ -241,4 +258,12 @@ pub(super) fn read_ends(table: &Table, ends: &mut Vec<End>) -> Result<(), Fault>
         row: RowRef { slot, row },
     }));
     Ok(())
+}
+
+/// The numbers of rows that a table holds.
+pub(super) fn read_numbers(table: &Table) -> Result<Vec<Numbered>, Fault> {
+    let rows = column(table, "row", ColumnKind::UInt32)?;
+    let numbers = column(table, "number", ColumnKind::UInt32)?;
+    let of = |at| Numbered { row: half(&rows, at), number: half(&numbers, at) };
+    Ok((0..table.rows()).map(of).collect())
 }

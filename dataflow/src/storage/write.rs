@@ -1,14 +1,18 @@
 //! Writing a sealed shard out: files, then the transaction that names them.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use millstream_catalog::catalog::FlushCommit;
 use millstream_catalog::model::{
-    Code, Fault, FileRef, LogPosition, PartitionId, Segment, SegmentId, ShardState, SlotState,
-    Timestamp, VChannel,
+    Code, CollectionSchema, Fault, FileRef, LogPosition, PartitionId, Segment, SegmentId,
+    ShardState, SlotState, Timestamp, VChannel,
 };
-use millstream_segment::{ColumnSpec, End, SealedRows};
+use millstream_segment::{Arrival, ColumnSpec, End, SealedRows, merge};
 use millstream_store::{Access, Store, Table, TableColumn, write_table};
 
 use super::load::{ROWS, RUNS, chunks_of};
+use super::plan::Dead;
 use super::tables::{Numbers, names, read_ends, row_columns};
 use super::{Archive, store_fault};
 use crate::channel::{Flush, Stored};
@@ -20,8 +24,17 @@ const DELTAS_MAX: usize = 8;
 #[derive(Clone, Default)]
 pub(super) struct Known {
     pub(super) state: Option<ShardState>,
-    /// The segments and their slots.
-    pub(super) segments: Vec<(SegmentId, u32)>,
+    pub(super) schema: Option<Arc<CollectionSchema>>,
+    /// The segments in the order of their slots and rows, as they were when they were made: graphs
+    /// are not among their files.
+    pub(super) segments: Vec<Arc<Segment>>,
+    /// How many rows ended; nothing while nobody asked.
+    pub(super) dead: Option<Dead>,
+}
+
+/// The order of segments within their shard.
+pub(super) fn order(segment: &Arc<Segment>) -> (u32, u32) {
+    (segment.slot, segment.first_row)
 }
 
 /// Why a shard was not written out.
@@ -33,14 +46,22 @@ pub(super) enum Failed {
 }
 
 /// Files of one attempt; they are deleted again when it fails.
-struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     store: &'a Store,
     folder: String,
     files: Vec<FileRef>,
 }
 
-impl Attempt<'_> {
-    fn put(&mut self, name: &str, columns: &[TableColumn<'_>]) -> Result<FileRef, Fault> {
+impl<'a> Attempt<'a> {
+    pub(super) fn new(store: &'a Store, folder: String) -> Attempt<'a> {
+        Attempt { store, folder, files: Vec::new() }
+    }
+
+    pub(super) fn put(
+        &mut self,
+        name: &str,
+        columns: &[TableColumn<'_>],
+    ) -> Result<FileRef, Fault> {
         let name = format!("{}/{name}.arrow", self.folder);
         let write = |out: &mut dyn std::io::Write| write_table(out, columns, &[]).map(drop);
         let file = self.store.put_file(&name, write).map_err(store_fault)?;
@@ -48,12 +69,17 @@ impl Attempt<'_> {
         Ok(file)
     }
 
-    fn undo(self) {
-        for file in self.files {
-            if let Err(error) = self.store.delete_file(&file.name) {
-                // It is found again, and named by nothing, at the next start.
-                tracing::warn!(file = file.name, %error, "a file that is not needed was not deleted");
-            }
+    pub(super) fn undo(self) {
+        delete_files(self.store, &self.files);
+    }
+}
+
+/// Deletes files that do not count.
+pub(super) fn delete_files<'f>(store: &Store, files: impl IntoIterator<Item = &'f FileRef>) {
+    for file in files {
+        if let Err(error) = store.delete_file(&file.name) {
+            // It is found again, and named by nothing, at the next start.
+            tracing::warn!(file = file.name, %error, "a file that is not needed was not deleted");
         }
     }
 }
@@ -68,7 +94,7 @@ pub(super) fn prepare(
 ) -> Result<FlushCommit, Fault> {
     let vchannel = flush.vchannel;
     let folder = format!("c{}/s{}", vchannel.collection, vchannel.shard);
-    let mut attempt = Attempt { store, folder, files: Vec::new() };
+    let mut attempt = Attempt::new(store, folder);
     let commit = commit_of(&mut attempt, archive, flush, known);
     if commit.is_err() {
         attempt.undo();
@@ -90,17 +116,20 @@ pub(super) fn finish(
             return Err(Failed::Later(fault));
         }
         // The collection's own files are garbage; these were never among them.
-        let of = |segment: &Segment| segment.files.iter().map(|(_, file)| file.clone()).collect();
-        let mut files: Vec<FileRef> =
-            commit.added.iter().flat_map(|s| -> Vec<_> { of(s) }).collect();
+        let files = commit.added.iter().flat_map(|s| s.files.iter().map(|(_, file)| file));
         let before = known.state.as_ref().map_or(&[][..], |state| &state.deltas);
-        files.extend(commit.state.deltas.iter().filter(|file| !before.contains(file)).cloned());
-        Attempt { store, folder: String::new(), files }.undo();
+        let new = commit.state.deltas.iter().filter(|file| !before.contains(file));
+        delete_files(store, files.chain(new));
         return Err(Failed::Gone);
     }
-    known.segments.retain(|(id, _)| !commit.removed.contains(id));
-    known.segments.extend(commit.added.iter().map(|segment| (segment.id, segment.slot)));
+    known.segments.retain(|segment| !commit.removed.contains(&segment.id));
+    known.segments.extend(commit.added.iter().cloned().map(Arc::new));
+    known.segments.sort_unstable_by_key(order);
     known.state = Some(commit.state.clone());
+    known.schema = Some(Arc::clone(&flush.schema));
+    if let Some(dead) = &mut known.dead {
+        dead.count(&known.segments, &flush.sealed.ends);
+    }
     let open = |segment: &Segment| {
         let (slot, first_row, rows) = (segment.slot, segment.first_row, segment.rows);
         let chunks = chunks_of(store, segment, &flush.schema, false)?;
@@ -128,10 +157,12 @@ fn commit_of(
     let first_id = if ids > 0 { archive.ids(ids)? } else { 0 };
     let mut added = Vec::with_capacity(sealed.rows.len());
     for (id, rows) in (first_id..).zip(&sealed.rows) {
-        let columns = row_columns(&names, &specs, &rows.chunks);
+        let merged = merge(&rows.chunks, &[]);
+        let columns = row_columns(&names, &specs, &rows.chunks, &merged.spans);
         let file = attempt.put(&format!("{id}-rows"), &columns)?;
-        let runs = attempt.put(&format!("{id}-runs"), &Numbers::runs(&rows.chunks).columns())?;
-        added.push(segment(SegmentId(id), *vchannel, rows, file, runs));
+        let runs = Numbers::runs(&merged.arrivals);
+        let runs = attempt.put(&format!("{id}-runs"), &runs.columns())?;
+        added.push(segment(SegmentId(id), *vchannel, (rows, &merged.arrivals), file, runs));
     }
     let released = |slot: u32| sealed.slots.get(slot as usize).is_some_and(|slot| slot.released);
     let mut deltas = known.state.as_ref().map_or_else(Vec::new, |state| state.deltas.clone());
@@ -147,7 +178,9 @@ fn commit_of(
         let id = first_id + i64::from(ids) - 1;
         deltas.push(attempt.put(&format!("{id}-ends"), &Numbers::ends(&ends).columns())?);
     }
-    let removed = known.segments.iter().filter(|(_, slot)| released(*slot)).map(|(id, _)| *id);
+    let removed = known.segments.iter().filter(|s| released(s.slot)).map(|s| s.id);
+    // A compaction may have moved it since the seal.
+    let since = known.state.as_ref().map_or(Timestamp::MIN, |state| state.since);
     let slot = |slot: &millstream_segment::SlotState| SlotState {
         partition: slot.partition,
         rows: slot.rows,
@@ -158,7 +191,7 @@ fn commit_of(
         channel: *channel,
         applied: LogPosition { seq: sealed.applied.seq, index: sealed.applied.index },
         closed: *eff,
-        since: sealed.since,
+        since: sealed.since.max(since),
         slots: sealed.slots.iter().map(slot).collect(),
         deltas,
         expiry: sealed.expiry.steps().to_vec(),
@@ -170,12 +203,12 @@ fn commit_of(
 fn segment(
     id: SegmentId,
     vchannel: VChannel,
-    rows: &SealedRows,
+    (rows, arrivals): (&SealedRows, &[Arrival]),
     file: FileRef,
     runs: FileRef,
 ) -> Segment {
-    let SealedRows { slot, partition, first_row, rows, chunks } = rows;
-    let times = || chunks.iter().flat_map(|chunk| chunk.arrivals(chunk.rows())).map(|a| a.eff);
+    let SealedRows { slot, partition, first_row, rows, .. } = rows;
+    let times = || arrivals.iter().map(|a| a.eff);
     Segment {
         id,
         vchannel,
@@ -192,6 +225,11 @@ fn segment(
 /// Adds the ends that a file holds.
 pub(super) fn ends_of(store: &Store, file: &FileRef, ends: &mut Vec<End>) -> Result<(), Fault> {
     let bytes = store.open_file(file, Access::Mapped).map_err(store_fault)?;
+    ends_in(file, bytes, ends)
+}
+
+/// Adds the ends that the bytes of a file hold.
+pub(super) fn ends_in(file: &FileRef, bytes: Bytes, ends: &mut Vec<End>) -> Result<(), Fault> {
     let table = Table::open(&file.name, bytes).map_err(|e| Fault::internal(e.to_string()))?;
     read_ends(&table, ends)
 }

@@ -1,6 +1,6 @@
 //! Searches and queries over every type of vector, compared with a naive model: random writes, then
 //! random questions at the time after each of them, on shards of several workers, which are written
-//! out and started again in between.
+//! out, compacted and started again in between.
 
 #![allow(clippy::unwrap_used)] // a test file, also where its functions are no tests
 
@@ -19,7 +19,7 @@ use millstream_catalog::memory::{self, MemoryData};
 use millstream_catalog::model::{ChannelId, PartitionId, RequestId, Timestamp, VChannel};
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
-use millstream_dataflow::storage::{StartShard, Storage};
+use millstream_dataflow::storage::{Keep, PlanState, StartShard, Storage};
 use millstream_dataflow::{Config, Dataflow, shard};
 use millstream_log::memory::{MemoryLog, MemoryStore, Mode};
 use millstream_log::{Kind, Log, Record, RecordBuilder, Writer};
@@ -111,6 +111,23 @@ impl World {
         block_on(self.dataflow.wait_flushed(shards.collect(), sealed.unwrap())).unwrap();
     }
 
+    /// Compacts what was written out, and forgets the times that cannot be read any more; how many
+    /// plans there were.
+    fn compact(&mut self) -> usize {
+        let id = self.dataflow.compact(COLLECTION).unwrap().id;
+        let plans = || self.dataflow.compaction(id).unwrap().plans;
+        while plans().iter().any(|plan| plan.state == PlanState::Executing) {
+            std::thread::yield_now();
+        }
+        let done = |state| matches!(state, PlanState::Completed(_));
+        assert!(plans().iter().all(|plan| done(plan.state)), "{:?}", plans());
+        let (count, since) = (plans().len(), self.dataflow.since(COLLECTION));
+        self.snapshots.retain(|(at, _)| *at >= since);
+        let now = block_on(self.tso.now()).unwrap();
+        self.snapshots.push((now, self.model.rows.clone()));
+        count
+    }
+
     /// Ends the process and starts another one.
     fn restart(&mut self) {
         self.dataflow.stop();
@@ -154,9 +171,15 @@ fn builder(kind: Kind, partition: PartitionId, shard: u16, rows: usize) -> Recor
     RecordBuilder::new(kind, COLLECTION, partition, shard, 0, rows as u32)
 }
 
-fn run(seed: u64, workers: usize) {
+/// How many plans of compactions were carried out.
+fn run(seed: u64, workers: usize) -> usize {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut world = World::new(workers);
+    if seed.is_multiple_of(2) {
+        // The past ends where it is asked to, and nobody else moves it.
+        world.kept.manifest.set_keep(Keep { retention_ms: 0, iterator_ms: 0, auto: false });
+    }
+    let mut compacted = 0;
     for _ in 0..12 {
         let count = rng.random_range(1..40);
         let rows = (0..count).map(|_| Row::random(&mut rng)).collect();
@@ -172,6 +195,10 @@ fn run(seed: u64, workers: usize) {
         match rng.random_range(0..8) {
             0 | 1 => world.flush(),
             2 => world.restart(),
+            3 | 4 => {
+                world.flush();
+                compacted += world.compact();
+            }
             _ => {}
         }
     }
@@ -180,11 +207,14 @@ fn run(seed: u64, workers: usize) {
         ask::any(&world, at, &mut rng, seed);
     }
     world.dataflow.stop();
+    compacted
 }
 
 #[test]
 fn every_question_is_answered_as_a_naive_model_answers_it() {
-    for seed in 0..30 {
-        run(seed, 1 + (seed % 3) as usize);
+    let mut compacted = 0;
+    for seed in 0..40 {
+        compacted += run(seed, 1 + (seed % 3) as usize);
     }
+    assert!(compacted > 40, "only {compacted} plans of compactions");
 }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use millstream_catalog::catalog::Checkpoint;
 use millstream_catalog::model::{ChannelId, VChannel};
-use millstream_dataflow::storage::{Archive, StartShard, Storage};
+use millstream_dataflow::storage::{Archive, Keep, StartShard, Storage};
 use millstream_store::{Fault as FileFault, MemoryFiles, Store};
 use parking_lot::Mutex;
 
 use crate::manifest::{Failure, Manifest};
 use crate::requests::{CHANNELS, PLACES, schema};
+
+/// How long rows that ended stay readable, in milliseconds of the simulated clock.
+const RETENTION_MS: u64 = 100;
 
 /// Checkpoints and failures.
 #[derive(Default)]
@@ -33,7 +36,9 @@ impl Files {
         let (store, files) = Store::memory();
         let checkpoints = vec![vec![Checkpoint::default()]; usize::from(CHANNELS)];
         let state = Arc::new(Mutex::new(State { checkpoints, file_failure: 0 }));
-        Files { store, files, manifest: Arc::default(), state }
+        let manifest = Arc::<Manifest>::default();
+        manifest.set_keep(Keep { retention_ms: RETENTION_MS, iterator_ms: 0, auto: true });
+        Files { store, files, manifest, state }
     }
 
     /// What a process starts from.
@@ -57,6 +62,11 @@ impl Files {
         let state = self.state.lock();
         let last = |all: &Vec<Checkpoint>| all[choose(all.len())];
         state.checkpoints.iter().map(last).collect()
+    }
+
+    /// Compactions that happened.
+    pub(crate) fn compactions(&self) -> u64 {
+        self.manifest.compactions()
     }
 
     /// Keeps the checkpoints that the workers report.

@@ -23,6 +23,7 @@ use crate::archive::Files;
 use crate::oracle::Oracle;
 use crate::questions::{Answer, Question, ask, expected};
 use crate::requests::{CHANNELS, DIM, KEYS, Op, PLACES, filter, plan, records};
+use crate::tally::Tally;
 
 const START_MS: u64 = 1_700_000_000_000;
 
@@ -31,60 +32,6 @@ struct SimClock(AtomicU64);
 impl Clock for SimClock {
     fn now_ms(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What happened, so that a run that reaches nothing is noticed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    acknowledged: u64,
-    unknown: u64,
-    answers: u64,
-    again: u64,
-    crashes: u64,
-    repeated: u64,
-    clock_jumps: u64,
-    filter_deletes: u64,
-    updates: u64,
-    refused_updates: u64,
-    flushes: u64,
-    failed_flushes: u64,
-    wholes: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, other: &Tally) {
-        self.acknowledged += other.acknowledged;
-        self.unknown += other.unknown;
-        self.answers += other.answers;
-        self.again += other.again;
-        self.crashes += other.crashes;
-        self.repeated += other.repeated;
-        self.clock_jumps += other.clock_jumps;
-        self.filter_deletes += other.filter_deletes;
-        self.updates += other.updates;
-        self.refused_updates += other.refused_updates;
-        self.flushes += other.flushes;
-        self.failed_flushes += other.failed_flushes;
-        self.wholes += other.wholes;
-    }
-
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 13] {
-        [
-            ("acknowledged writes", self.acknowledged),
-            ("writes of unknown outcome", self.unknown),
-            ("answers", self.answers),
-            ("answers asked again", self.again),
-            ("crashes", self.crashes),
-            ("repeated deliveries", self.repeated),
-            ("clock jumps", self.clock_jumps),
-            ("filter deletes", self.filter_deletes),
-            ("updates", self.updates),
-            ("refused updates", self.refused_updates),
-            ("flushes", self.flushes),
-            ("failed flushes", self.failed_flushes),
-            ("truncations and times to live", self.wholes),
-        ]
     }
 }
 
@@ -145,6 +92,9 @@ pub(crate) struct World {
     given: Vec<(usize, Question, Timestamp, Answer)>,
     dropped: Vec<(usize, i64)>,
     last_intent: i64,
+    /// The only collection that something happens to, which is sealed often then, so that there is
+    /// something to compact.
+    only: Option<usize>,
     tally: Tally,
 }
 
@@ -167,6 +117,7 @@ impl World {
             given: Vec::new(),
             dropped: Vec::new(),
             last_intent: 0,
+            only: seed.is_multiple_of(2).then_some(seed as usize / 2 % PLACES.len()),
             tally: Tally::default(),
         };
         for divisor in 2..6 {
@@ -250,7 +201,8 @@ impl World {
             38..62 => self.log_moves(),
             62..70 => self.deliver(),
             70..72 => self.repeat(),
-            72..92 => self.process().manual.step(),
+            72..75 => self.compact(),
+            75..92 => self.process().manual.step(),
             92..95 => self.ask_again(),
             95..97 => self.clock_jumps(),
             97..98 => self.crash(),
@@ -260,9 +212,14 @@ impl World {
         self.poll();
     }
 
+    /// The collection that something happens to.
+    fn place(&mut self) -> usize {
+        self.only.unwrap_or_else(|| self.random.random_range(0..PLACES.len()))
+    }
+
     fn client_writes(&mut self) {
-        let place = self.random.random_range(0..PLACES.len());
-        let partition = self.random.random_range(1..4i64);
+        let place = self.place();
+        let partition = self.random.random_range(1..if self.only.is_some() { 3 } else { 4i64 });
         let some_partition = self.random.random_bool(0.5).then_some(partition);
         let rows = self.random.random_range(1..8usize);
         let keys: Vec<i64> = (0..rows).map(|_| self.random.random_range(0..KEYS)).collect();
@@ -275,7 +232,8 @@ impl World {
         };
         let given = [0.7, 0.5, 0.5].map(|share| self.random.random_bool(share));
         let rekey = self.random.random_bool(0.3);
-        let op = match self.random.random_range(0..31) {
+        let most = if self.only.is_some() { 42 } else { 31 };
+        let op = match self.random.random_range(0..most) {
             0..8 => Op::Insert { partition, rows: new_rows(&mut self.next_token) },
             8..13 => Op::Upsert { partition, rows: new_rows(&mut self.next_token) },
             13..16 => Op::Delete { partition: some_partition, keys },
@@ -298,6 +256,7 @@ impl World {
                 let times = [None, None, Some(0), Some(2), Some(40), Some(5_000)];
                 Op::SetTtl { ms: times[self.random.random_range(0..times.len())] }
             }
+            more if more > 30 => Op::Seal,
             _ if PLACES[place].by_key => return,
             _ if self.random.random_bool(0.2) => Op::PartitionDrop { partition },
             _ => return,
@@ -348,7 +307,7 @@ impl World {
     }
 
     fn client_reads(&mut self) {
-        let place = self.random.random_range(0..PLACES.len());
+        let place = self.place();
         let divisor = self.random.random_bool(0.4).then(|| self.random.random_range(2..6));
         let question = match self.random.random_range(0..4) {
             3 => {
@@ -378,7 +337,21 @@ impl World {
         self.ask(place, question, guarantee, must_see);
     }
 
+    /// Somebody asks for a compaction.
+    fn compact(&mut self) {
+        let place = self.place();
+        // What cannot be read is not compacted.
+        let _ = self.process().dataflow.compact(PLACES[place].id);
+    }
+
     fn ask(&mut self, place: usize, question: Question, guarantee: Guarantee, must_see: Timestamp) {
+        // As gateways do: right after a start less may be closed than can be read.
+        let guarantee = match guarantee {
+            Guarantee::AtLeast(at) => {
+                Guarantee::AtLeast(at.max(self.process().dataflow.since(PLACES[place].id)))
+            }
+            pinned => pinned,
+        };
         let (Guarantee::AtLeast(at) | Guarantee::Pinned(at)) = guarantee;
         let count = self.process().gateways.len();
         let gateway = self.random.random_range(0..count);
@@ -528,6 +501,15 @@ impl World {
                 }
             }
             for (read, answer) in answered {
+                if let (Guarantee::Pinned(at), Err(fault)) = (read.guarantee, &answer)
+                    && fault.message.contains("is too old")
+                {
+                    let process = self.process();
+                    let since = process.dataflow.since(PLACES[read.place].id);
+                    assert!(at < since, "{at} can be read since {since}: {fault}");
+                    self.tally.too_old += 1;
+                    continue;
+                }
                 let (as_of, answer) = answer.unwrap_or_else(|e| panic!("{:?}: {e}", read.question));
                 self.answered(&oracle, read, as_of, answer);
             }
@@ -570,6 +552,7 @@ impl World {
     /// After the last fault everything is answered, and the past is as it was.
     pub(crate) fn finish(mut self) -> Tally {
         (self.tally.flushes, self.tally.failed_flushes) = self.files.heal();
+        self.tally.compactions = self.files.compactions();
         self.settle();
         let oracle = Oracle::read(&self.store, &self.divisors);
         for (place, token, ts) in &self.acknowledged_tokens {

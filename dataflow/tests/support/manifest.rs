@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use millstream_catalog::catalog::FlushCommit;
+use millstream_catalog::catalog::{CompactCommit, FlushCommit};
 use millstream_catalog::model::{
     Code, CollectionId, Fault, FileRef, Segment, SegmentId, ShardState, VChannel,
 };
-use millstream_dataflow::storage::{Archive, GraphSpec};
+use millstream_dataflow::storage::{Archive, GraphSpec, Keep};
 use parking_lot::Mutex;
 
 /// How a transaction fails.
@@ -27,6 +27,8 @@ struct State {
     commits: u64,
     failures: u64,
     graphs: Vec<GraphSpec>,
+    compactions: u64,
+    keep: Keep,
 }
 
 /// The manifest.
@@ -47,6 +49,16 @@ impl Manifest {
     /// The graphs that indexes ask for.
     pub(crate) fn set_graphs(&self, graphs: Vec<GraphSpec>) {
         self.0.lock().graphs = graphs;
+    }
+
+    /// What is kept of all collections.
+    pub(crate) fn set_keep(&self, keep: Keep) {
+        self.0.lock().keep = keep;
+    }
+
+    /// Compactions that happened.
+    pub(crate) fn compactions(&self) -> u64 {
+        self.0.lock().compactions
     }
 
     /// Transactions that happened, and those that failed.
@@ -86,6 +98,40 @@ impl Archive for Manifest {
             None => Ok(()),
             Some(_) => Err(Fault::internal("the answer was lost")),
         }
+    }
+
+    fn compact(&self, commit: CompactCommit) -> Result<(), Fault> {
+        let mut state = self.0.lock();
+        let failure = state.failure.take();
+        state.failures += u64::from(failure.is_some());
+        if failure == Some(Failure::Refused) {
+            return Err(Fault::internal("the catalog is not there"));
+        }
+        let CompactCommit { vchannel, since, deltas_before, deltas, added, removed } = commit;
+        let gone = || Fault::new(Code::SegmentNotFound, "the shard is gone");
+        let (shard, segments) = state.shards.get_mut(&vchannel).ok_or_else(gone)?;
+        let is_there = |id: &SegmentId| segments.iter().any(|segment| segment.id == *id);
+        // The same again changes nothing.
+        let made = !removed.iter().any(is_there) && shard.deltas == deltas;
+        if !made {
+            if !removed.iter().all(is_there) {
+                return Err(Fault::new(Code::SegmentNotFound, "a segment is gone"));
+            }
+            assert_eq!(shard.deltas, deltas_before, "nobody else changes the deltas");
+            assert!(shard.since <= since, "since moves forward");
+            (shard.since, shard.deltas) = (since, deltas);
+            segments.retain(|segment| !removed.contains(&segment.id));
+            segments.extend(added);
+            state.compactions += 1;
+        }
+        match failure {
+            None => Ok(()),
+            Some(_) => Err(Fault::internal("the answer was lost")),
+        }
+    }
+
+    fn keep(&self, _: CollectionId) -> Result<Keep, Fault> {
+        Ok(self.0.lock().keep)
     }
 
     fn graphs(&self, _: CollectionId) -> Result<Vec<GraphSpec>, Fault> {

@@ -1,8 +1,11 @@
 //! Texts through the whole dataflow, against a model that looks at every row: BM25 with its
-//! statistics over all shards, text and phrase matches, at the newest and at past times.
+//! statistics over all shards, text and phrase matches, at the newest and at past times, also after
+//! rows around the texts were compacted away and the process started again.
 
 #![allow(clippy::unwrap_used)] // a test file, also where its functions are no tests
 
+#[path = "../support/manifest.rs"]
+mod manifest;
 mod model;
 mod server;
 
@@ -56,13 +59,21 @@ proptest! {
         texts in prop::collection::vec(words(5), 1..4),
         topk in 1u32..12,
         workers in 1usize..4,
+        events in prop::collection::vec(0u32..4, 10),
     ) {
         let mut server = Server::start(workers);
         let mut model = Model::default();
         let mut past = Vec::new();
-        for op in &ops {
+        for (op, event) in ops.iter().zip(events) {
             server.write(op);
             model.apply(op);
+            if event > 1 {
+                let since = server.compact();
+                past.retain(|(as_of, _)| *as_of >= since);
+            }
+            if event > 2 {
+                server.restart();
+            }
             let target = server.newest();
             past.push((server.time_of(&target), model.clone()));
         }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::SystemClock;
-use millstream_catalog::memory;
+use millstream_catalog::memory::{self, MemoryData};
 use millstream_catalog::model::{
     ChannelId, CollectionId, CollectionSchema, DataType, FieldId, FieldSchema, FunctionKind,
-    FunctionSchema, Metric, PartitionId, RequestId, Timestamp,
+    FunctionSchema, Metric, PartitionId, RequestId, Timestamp, VChannel,
 };
 use millstream_catalog::tso::Tso;
 use millstream_dataflow::api::{
@@ -17,10 +17,13 @@ use millstream_dataflow::api::{
     Values,
 };
 use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
+use millstream_dataflow::storage::{Keep, PlanState, StartShard, Storage};
 use millstream_dataflow::{Config, Dataflow, shard};
 use millstream_log::memory::{MemoryLog, MemoryStore, Mode};
 use millstream_log::{Kind, Log, RecordBuilder, Writer};
+use millstream_store::Store;
 
+use crate::manifest::Manifest;
 use crate::model::Row;
 
 const ID: CollectionId = CollectionId(5);
@@ -42,6 +45,11 @@ pub(crate) enum Op {
 pub(crate) type Hit = (i64, f32);
 
 pub(crate) struct Server {
+    workers: usize,
+    log: Arc<MemoryStore>,
+    data: Arc<MemoryData>,
+    files: Store,
+    manifest: Arc<Manifest>,
     dataflow: Dataflow,
     writer: Arc<Writer>,
     tso: Arc<Tso>,
@@ -89,28 +97,46 @@ fn plan(filter: &str) -> Bytes {
     millstream_expr::parse(filter, &schema()).unwrap().encode().into()
 }
 
+/// Starts a process over what was kept.
+fn process(
+    workers: usize,
+    (log, data): (&Arc<MemoryStore>, &Arc<MemoryData>),
+    (files, manifest): (&Store, &Arc<Manifest>),
+) -> (Dataflow, Arc<Writer>, Arc<Tso>) {
+    let catalog = memory::open(data, Arc::new(SystemClock), CHANNELS.len() as u16).unwrap();
+    let log = MemoryLog::open(Arc::clone(log), true, Mode::Auto);
+    let shards = (0u16..).zip(CHANNELS).map(|(shard, channel)| {
+        let vchannel = VChannel { collection: ID, shard };
+        let stored = manifest.stored(vchannel);
+        StartShard { vchannel, channel, schema: schema(), stored }
+    });
+    let (store, archive) = (files.clone(), Arc::clone(manifest) as _);
+    let parts = Dataflow::start(Config {
+        workers,
+        scan_threads: 2,
+        checkpoints: vec![Checkpoint::default(); CHANNELS.len()],
+        collections: [ID].into_iter().collect(),
+        inbox_bytes: 1 << 20,
+        storage: Some(Storage { store, archive, shards: shards.collect() }),
+        on_checkpoint: Box::new(|_, _| {}),
+    })
+    .unwrap();
+    for (channel, inbox) in (0u16..).zip(parts.inboxes) {
+        block_on(log.subscribe(ChannelId(channel), 0, inbox)).unwrap();
+    }
+    let tso = catalog.tso();
+    (parts.dataflow, Writer::new(log, Arc::clone(&tso)), tso)
+}
+
 impl Server {
     pub(crate) fn start(workers: usize) -> Server {
-        let channels = CHANNELS.len() as u16;
-        let (store, data) = (MemoryStore::new(channels), Arc::default());
-        let catalog = memory::open(&data, Arc::new(SystemClock), channels).unwrap();
-        let log = MemoryLog::open(Arc::clone(&store), true, Mode::Auto);
-        let parts = Dataflow::start(Config {
-            workers,
-            scan_threads: 2,
-            checkpoints: vec![Checkpoint::default(); CHANNELS.len()],
-            collections: [ID].into_iter().collect(),
-            inbox_bytes: 1 << 20,
-            storage: None,
-            on_checkpoint: Box::new(|_, _| {}),
-        })
-        .unwrap();
-        for (channel, inbox) in (0u16..).zip(parts.inboxes) {
-            block_on(log.subscribe(ChannelId(channel), 0, inbox)).unwrap();
-        }
-        let tso = catalog.tso();
-        let writer = Writer::new(log, Arc::clone(&tso));
-        let mut server = Server { dataflow: parts.dataflow, writer, tso, next_request: 0 };
+        let (log, data) = (MemoryStore::new(CHANNELS.len() as u16), Arc::default());
+        let (files, manifest) = (Store::memory().0, Arc::<Manifest>::default());
+        manifest.set_keep(Keep { retention_ms: 0, iterator_ms: 0, auto: false });
+        let (dataflow, writer, tso) = process(workers, (&log, &data), (&files, &manifest));
+        let next_request = 0;
+        let mut server =
+            Server { workers, log, data, files, manifest, dataflow, writer, tso, next_request };
         let ddl = DdlRecord::CollectionCreate { schema: schema() }.encode().unwrap();
         server.send(|shard| {
             let record = RecordBuilder::new(Kind::Ddl, ID, ALL_PARTITIONS, shard, 0, 0);
@@ -123,7 +149,32 @@ impl Server {
         self.dataflow.stop();
     }
 
-    fn send(&mut self, records: impl Fn(u16) -> Vec<RecordBuilder>) {
+    /// Ends the process and starts another one.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        let (log, files) = ((&self.log, &self.data), (&self.files, &self.manifest));
+        (self.dataflow, self.writer, self.tso) = process(self.workers, log, files);
+    }
+
+    /// Writes everything out and compacts it, without all that ended before; the oldest time that can
+    /// be read.
+    pub(crate) fn compact(&mut self) -> Timestamp {
+        let seal = |shard| vec![RecordBuilder::new(Kind::Seal, ID, ALL_PARTITIONS, shard, 0, 0)];
+        let sealed = self.send(seal);
+        let now = block_on(self.tso.now()).unwrap();
+        self.writer.tick(&CHANNELS, now);
+        block_on(self.dataflow.wait_closed(&CHANNELS, now)).unwrap();
+        let shards = (0..CHANNELS.len() as u16).map(|shard| VChannel { collection: ID, shard });
+        block_on(self.dataflow.wait_flushed(shards.collect(), sealed)).unwrap();
+        let id = self.dataflow.compact(ID).unwrap().id;
+        let plans = || self.dataflow.compaction(id).unwrap().plans;
+        while plans().iter().any(|plan| plan.state == PlanState::Executing) {
+            std::thread::yield_now();
+        }
+        self.dataflow.since(ID)
+    }
+
+    fn send(&mut self, records: impl Fn(u16) -> Vec<RecordBuilder>) -> Timestamp {
         self.next_request += 1;
         let finish = |builders: Vec<RecordBuilder>| {
             builders.into_iter().map(|builder| builder.finish().unwrap()).collect::<Vec<_>>()
@@ -131,30 +182,36 @@ impl Server {
         let units =
             (0u16..).zip(CHANNELS).map(|(shard, channel)| (channel, finish(records(shard))));
         let units = units.filter(|(_, records)| !records.is_empty()).collect();
-        block_on(self.writer.write(RequestId(self.next_request), units)).unwrap();
+        block_on(self.writer.write(RequestId(self.next_request), units)).unwrap()
     }
 
     pub(crate) fn write(&mut self, op: &Op) {
         let mine = |pk: i64, shard: u16| shard::of_int(pk, CHANNELS.len() as u16) == shard;
         match op {
-            Op::Upsert(rows) => self.send(|shard| {
-                let of = |partition| {
-                    let fits = |r: &&Row| r.partition == partition && mine(r.pk, shard);
-                    let rows: Vec<&Row> = rows.iter().filter(fits).collect();
-                    (!rows.is_empty()).then(|| upsert(partition, shard, &rows))
-                };
-                [1, 2].into_iter().filter_map(of).collect()
-            }),
-            Op::Delete(keys) => self.send(|shard| {
-                let keys: Vec<i64> = keys.iter().copied().filter(|&pk| mine(pk, shard)).collect();
-                if keys.is_empty() {
-                    return Vec::new();
-                }
-                let rows = keys.len() as u32;
-                let record = RecordBuilder::new(Kind::Delete, ID, ALL_PARTITIONS, shard, 0, rows);
-                let bytes: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
-                vec![with(record, |record| record.fixed(PK, DataType::Int64, 8, &bytes))]
-            }),
+            Op::Upsert(rows) => {
+                _ = self.send(|shard| {
+                    let of = |partition| {
+                        let fits = |r: &&Row| r.partition == partition && mine(r.pk, shard);
+                        let rows: Vec<&Row> = rows.iter().filter(fits).collect();
+                        (!rows.is_empty()).then(|| upsert(partition, shard, &rows))
+                    };
+                    [1, 2].into_iter().filter_map(of).collect()
+                })
+            }
+            Op::Delete(keys) => {
+                _ = self.send(|shard| {
+                    let keys: Vec<i64> =
+                        keys.iter().copied().filter(|&pk| mine(pk, shard)).collect();
+                    if keys.is_empty() {
+                        return Vec::new();
+                    }
+                    let rows = keys.len() as u32;
+                    let record =
+                        RecordBuilder::new(Kind::Delete, ID, ALL_PARTITIONS, shard, 0, rows);
+                    let bytes: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
+                    vec![with(record, |record| record.fixed(PK, DataType::Int64, 8, &bytes))]
+                })
+            }
             Op::DeleteMatching(filter) => {
                 self.delete(filter);
             }

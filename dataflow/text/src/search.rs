@@ -65,8 +65,8 @@ impl TextSnapshot {
 
     /// Offers to `top` the rows of `mask` that have a term of the query and may be among the best.
     ///
-    /// Bit `i` of `mask` stands for row `i`, which `top` and `tie` know as `base + i`. `tie` orders
-    /// two rows of equal score.
+    /// Bit `i` of `mask` stands for row `i`, which `top` and `tie` know as `base + i`, modulo 2^32.
+    /// `tie` orders two rows of equal score.
     pub fn search(
         &self,
         scorer: &Scorer,
@@ -157,10 +157,11 @@ impl<'a> Pass<'a> {
 
     /// Offers the candidates of a window, whose scores are complete.
     fn offer(&mut self, block: &Block, start: usize, window: &Window) {
-        let first_row = self.base + block.range * RANGE_ROWS + start as u32;
+        let first_row = block.range * RANGE_ROWS + start as u32;
         for &row in &window.candidates {
             let score = window.scores[usize::from(row)];
-            self.top.offer(TextHit { score, row: first_row + u32::from(row) }, self.tie);
+            let row = self.base.wrapping_add(first_row + u32::from(row));
+            self.top.offer(TextHit { score, row }, self.tie);
         }
     }
 }

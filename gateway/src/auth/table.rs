@@ -188,6 +188,11 @@ rules! {
         |m| named!(m), &m.db_name;
     "FlushAll" FlushAllRequest: global("FlushAll"), |m| Objects::All, &m.db_name;
     "GetFlushAllState" GetFlushAllStateRequest: Rule::Known, |m| Objects::All, "";
+    "ManualCompaction" ManualCompactionRequest: collection("Compaction"),
+        |m| named!(m), &m.db_name;
+    "GetCompactionState" GetCompactionStateRequest: Rule::Known, |m| Objects::All, "";
+    "GetCompactionStateWithPlans" GetCompactionPlansRequest: Rule::Known,
+        |m| named!(m), &m.db_name;
 
     "GetPersistentSegmentInfo" GetPersistentSegmentInfoRequest: collection("GetStatistics"),
         |m| named!(m), &m.db_name;

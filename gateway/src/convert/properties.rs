@@ -8,6 +8,8 @@ use millstream_catalog::catalog::CollectionAlter;
 use millstream_catalog::model::limits::DATABASE_COLLECTIONS;
 use millstream_catalog::model::{ConsistencyLevel, Fault, Props};
 
+use millstream_dataflow::storage::Keep;
+
 use super::params::parse_bool;
 
 /// Longest time to live, in seconds: a hundred years.
@@ -17,6 +19,11 @@ const TTL_SECONDS_MAX: i64 = 3_155_760_000;
 /// altered as if they were.
 const CONSISTENCY: &str = "consistency_level";
 const DESCRIPTION: &str = "collection.description";
+
+/// Whether segments are compacted without being asked.
+const AUTO_COMPACTION: &str = "collection.autocompaction.enabled";
+/// How long rows that ended can be read at past times, in seconds.
+const RETENTION: &str = "retention_seconds";
 
 /// What the value of a property must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +40,14 @@ enum Kind {
     Replicas,
     /// A time to live.
     Seconds,
+    /// A number of seconds.
+    Retention,
 }
 
 const COLLECTION: &[(&str, Kind)] = &[
     ("collection.ttl.seconds", Kind::Seconds),
-    ("collection.autocompaction.enabled", Kind::Switch),
+    (AUTO_COMPACTION, Kind::Switch),
+    (RETENTION, Kind::Retention),
     ("collection.replica.number", Kind::Replicas),
     ("collection.insertRate.max.mb", Kind::Amount),
     ("collection.insertRate.min.mb", Kind::Amount),
@@ -125,6 +135,18 @@ pub fn check_switch(key: &str, value: &str) -> Result<(), Fault> {
     }
 }
 
+/// What is kept of a collection's past, by its properties.
+pub fn keep(properties: &Props, default_seconds: u64) -> Keep {
+    let value = |key: &str| {
+        let found = properties.iter().find(|(known, _)| known == key);
+        found.map(|(_, value)| value.trim())
+    };
+    let seconds = value(RETENTION).and_then(|text| text.parse::<u64>().ok());
+    let seconds = seconds.unwrap_or(default_seconds);
+    let auto = value(AUTO_COMPACTION).and_then(parse_bool).unwrap_or(true);
+    Keep { retention_ms: seconds.saturating_mul(1_000), auto, ..Keep::default() }
+}
+
 fn check(what: &str, known: &[(&str, Kind)], properties: &Props) -> Result<(), Fault> {
     for (key, value) in properties {
         if key.is_empty() {
@@ -163,6 +185,10 @@ fn check_value(what: &str, kind: Kind, key: &str, value: &str) -> Result<(), Fau
             Ok(_) => refused(),
             Err(_) => expected("a whole number from 0 on"),
         },
+        Kind::Retention => match text.parse::<i64>() {
+            Ok(0..=TTL_SECONDS_MAX) => Ok(()),
+            _ => expected(&format!("a number of seconds in [0, {TTL_SECONDS_MAX}]")),
+        },
         Kind::Seconds => match text.parse::<i64>() {
             // The words of the clients' tests.
             Err(_) => Err(Fault::invalid("collection TTL is not a valid positive integer")),
@@ -194,6 +220,8 @@ mod tests {
             ("collection.insertRate.max.mb", "0.5"),
             ("collection.diskProtection.diskQuota.mb", "-1"),
             ("collection.replica.number", "1"),
+            ("retention_seconds", "0"),
+            ("retention_seconds", "86400"),
             ("database.max.collections", "10"),
             ("database.force.deny.writing", "false"),
             ("anything", "at all"),
@@ -211,6 +239,9 @@ mod tests {
             ("collection.insertRate.max.mb", "-2"),
             ("collection.insertRate.max.mb", "NaN"),
             ("collection.replica.number", "-1"),
+            ("retention_seconds", "-1"),
+            ("retention_seconds", "soon"),
+            ("retention_seconds", "3155760001"),
             ("collection.replica.number", "2"),
             ("database.max.collections", "1.5"),
             ("database.force.deny.writing", "maybe"),
@@ -223,6 +254,17 @@ mod tests {
         assert!(outcome("", "x").is_err());
         let text = outcome("collection.ttl.seconds", "-2").unwrap_err().message;
         assert!(text.contains("expect [-1, 3155760000], got -2"), "{text}");
+    }
+
+    #[test]
+    fn what_is_kept_follows_from_the_properties_or_the_setting() {
+        let kept = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            let kept = keep(&pairs.collect(), 7);
+            (kept.retention_ms, kept.auto)
+        };
+        assert_eq!(kept(&[]), (7_000, true));
+        assert_eq!(kept(&[(RETENTION, " 90"), (AUTO_COMPACTION, "false")]), (90_000, false));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod alter;
 mod analyzer;
 mod by_keys;
 mod collection;
+mod compaction;
 mod data;
 mod database;
 mod fields;
@@ -393,6 +394,12 @@ rpcs! {
     "FlushAll" (FlushAllRequest) -> FlushAllResponse, none, flush::flush_all;
     "GetFlushAllState" (GetFlushAllStateRequest)
         -> GetFlushAllStateResponse, none, flush::flush_all_state;
+    "ManualCompaction" (ManualCompactionRequest)
+        -> ManualCompactionResponse, none, compaction::compact;
+    "GetCompactionState" (GetCompactionStateRequest)
+        -> GetCompactionStateResponse, none, compaction::state;
+    "GetCompactionStateWithPlans" (GetCompactionPlansRequest)
+        -> GetCompactionPlansResponse, none, compaction::plans;
 
     "GetPersistentSegmentInfo" (GetPersistentSegmentInfoRequest)
         -> GetPersistentSegmentInfoResponse, none, segment::persistent;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_catalog::model::{
     Code, Collection, Fault, LoadState, Partition, PartitionId, Timestamp,
 };
-use millstream_dataflow::api::{CountRequest, GroupBy, KeyList, Target};
+use millstream_dataflow::api::{CountRequest, GroupBy, Guarantee, KeyList, Target};
 use millstream_expr::{PkList, Plan, parse_template};
 
 use super::{Context, keys, load};
@@ -78,6 +78,11 @@ pub(super) async fn begin(
     partitions: Vec<PartitionId>,
 ) -> Result<(Target, Timestamp), Fault> {
     let guarantee = guarantee::resolve(asked, collection.consistency, gateway.now().await?)?;
+    let guarantee = match guarantee {
+        // Right after a start less may be closed than can be read: then that must be closed first.
+        Guarantee::AtLeast(at) => Guarantee::AtLeast(at.max(gateway.dataflow.since(collection.id))),
+        pinned => pinned,
+    };
     let target = Target {
         collection: collection.id,
         channels: collection.channels.clone(),

@@ -194,13 +194,14 @@ impl ShardWriter {
         chunk.value(index, offset)
     }
 
-    /// The values of appended rows in the column at `index`, as a batch has them; `None` for null.
+    /// The values of rows in the column at `index`, as a batch has them; `None` for null, and for
+    /// rows that are gone.
     pub fn values(&self, rows: Appended, index: usize) -> impl Iterator<Item = Option<&[u8]>> + '_ {
         let partition = self.partitions.get(rows.first.slot as usize);
         let numbers = rows.first.row..rows.first.row.saturating_add(rows.rows);
-        numbers.filter_map(move |row| {
+        numbers.map(move |row| {
             let (chunk, offset) = partition?.locate(row)?;
-            Some(chunk.value(index, offset))
+            chunk.value(index, offset)
         })
     }
 

@@ -48,9 +48,10 @@ impl ShardWriter {
         released
     }
 
-    /// Whether rows of dropped partitions, or of before a truncation, wait to be freed.
-    pub fn has_dropped(&self) -> bool {
-        !self.dropped.is_empty()
+    /// When the first partition was dropped, or truncated, whose rows wait to be freed.
+    pub fn oldest_drop(&self) -> Option<Timestamp> {
+        let dropped = self.dropped.iter().map(|slot| &self.partitions[*slot as usize].view);
+        dropped.map(|view| Timestamp(view.dropped_at.load(Ordering::Relaxed))).min()
     }
 
     /// Ends all rows. They lie in slots of their own from now on, as those of a dropped partition:

@@ -98,21 +98,20 @@ impl ShardWriter {
         if self.add_slot(state.partition) != Ok(slot) {
             return Err(missing(0));
         }
-        let ends = |chunk: &Arc<Chunk>| chunk.first_row() as usize + chunk.rows();
-        let follow = |a: &Arc<Chunk>, b: &Arc<Chunk>| ends(a) <= b.first_row() as usize;
-        if !chunks.is_sorted_by(follow)
-            || chunks.last().is_some_and(|c| ends(c) > state.rows as usize)
-        {
+        let follow = |a: &Arc<Chunk>, b: &Arc<Chunk>| a.end_row() <= b.first_row();
+        if !chunks.is_sorted_by(follow) || chunks.last().is_some_and(|c| c.end_row() > state.rows) {
             return Err(missing(state.rows));
         }
         for chunk in &chunks {
             let arrivals: Vec<Arrival> = chunk.arrivals(chunk.rows()).collect();
             for (at, arrival) in arrivals.iter().enumerate() {
                 let end = arrivals.get(at + 1).map_or(chunk.rows() as u32, |next| next.row);
-                let first = RowRef { slot, row: chunk.first_row() + arrival.row };
-                let rows = end - arrival.row;
-                came.push((arrival.position, arrival.ordinal, first, rows));
-                history.push((state.partition, arrival.eff, i64::from(rows)));
+                for (run, rows) in chunk.runs_of(arrival.row as usize, end as usize) {
+                    let first = RowRef { slot, row: run.number };
+                    came.push((arrival.position, arrival.ordinal, first, rows));
+                }
+                let rows = i64::from(end - arrival.row);
+                history.push((state.partition, arrival.eff, rows));
             }
         }
         let partition = &mut self.partitions[slot as usize];

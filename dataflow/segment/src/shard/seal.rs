@@ -131,7 +131,7 @@ impl ShardWriter {
             partition: p.id,
             rows: p.rows,
             dropped_at: dropped(p),
-            released: dropped(p).is_some() && p.chunks.is_empty(),
+            released: p.is_released(),
         });
         Sealed {
             applied: self.applied,
@@ -143,8 +143,9 @@ impl ShardWriter {
         }
     }
 
-    /// Puts stored chunks in the place of the sealed rows that they hold: what readers see does not
-    /// change. Sealed rows that are gone meanwhile stay gone.
+    /// Puts stored chunks in the place of the sealed rows that they hold, which have `rows` numbers
+    /// from `first_row` on: what readers see does not change. Sealed rows that are gone meanwhile
+    /// stay gone.
     pub fn freeze(&mut self, slot: u32, first_row: u32, rows: u32, stored: &[Arc<Chunk>]) {
         let Some(partition) = self.partitions.get_mut(slot as usize) else { return };
         // They may be of an older schema. What cannot be completed stays as it is in memory.
@@ -159,10 +160,12 @@ impl ShardWriter {
         }
         for old in &chunks[from..to] {
             for (row, eff) in old.ended() {
-                let row = old.first_row() + row as u32;
+                let row = old.number(row);
                 let at = stored.partition_point(|chunk| chunk.first_row() <= row);
-                if let Some(chunk) = at.checked_sub(1).and_then(|at| stored.get(at)) {
-                    chunk.end((row - chunk.first_row()) as usize, eff);
+                if let Some(chunk) = at.checked_sub(1).and_then(|at| stored.get(at))
+                    && let Some(row) = chunk.row_of(row)
+                {
+                    chunk.end(row, eff);
                 }
             }
         }
