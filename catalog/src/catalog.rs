@@ -363,6 +363,9 @@ pub trait Catalog: AccessControl + ResourceControl {
     /// Forgets garbage by its names after the files are gone. What is not there is no error.
     async fn garbage_done(&self, names: &[String]) -> Result<(), Fault>;
 
+    /// The id of the cluster, for ever the same: `proposed` when there was none.
+    async fn cluster_id(&self, proposed: u128) -> Result<u128, Fault>;
+
     /// Called with a collection's id after each change to it was committed, by whatever process
     /// the back end can hear (in process for SQLite, LISTEN/NOTIFY for Postgres); `None` means
     /// that anything may have changed. What only the manifest tells is no such change.

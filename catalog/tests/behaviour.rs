@@ -144,6 +144,7 @@ behaviours! {
         thousands_of_segments_are_one_flush,
         flushes_of_many_shards_at_once_are_no_news,
         a_compaction_puts_segments_and_deltas_in_the_place_of_others,
+        the_id_of_the_cluster_never_changes,
     }
     files {
         any_sequence_of_changes_loses_no_file_and_deletes_none_in_use,

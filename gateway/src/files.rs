@@ -1,6 +1,7 @@
 //! Sealing of shards, and the files of what was sealed: who seals, who names them, who deletes them.
 
-use std::collections::HashSet;
+mod adopt;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::convert::{index, properties};
 use crate::gateway::Gateway;
+
+pub use adopt::adopt;
 
 /// How long a seal that could not be written waits before it is tried again.
 const SEAL_AGAIN: Duration = Duration::from_secs(1);
@@ -216,28 +219,4 @@ async fn delete_garbage(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(),
     let deleted = tokio::task::spawn_blocking(delete).await;
     let deleted = deleted.map_err(|e| Fault::internal(e.to_string()))?;
     catalog.garbage_done(&deleted).await
-}
-
-/// Says how much of a store no manifest names: a crash between writing and naming leaves files, and
-/// so does a start over another catalog, which is why they are left alone.
-///
-/// # Errors
-/// Those of the catalog and of the store.
-pub async fn note_unnamed(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(), Fault> {
-    let mut named: HashSet<String> = catalog.garbage().await?.into_iter().map(|f| f.name).collect();
-    for (state, segments) in catalog.manifest().await? {
-        named.extend(state.deltas.into_iter().map(|file| file.name));
-        let files = segments.into_iter().flat_map(|segment| segment.files);
-        named.extend(files.map(|(_, file)| file.name));
-    }
-    let store = store.clone();
-    let listed = tokio::task::spawn_blocking(move || store.list_files("")).await;
-    let listed = listed.map_err(|e| Fault::internal(e.to_string()))?;
-    let listed = listed.map_err(|e| Fault::internal(e.to_string()))?;
-    let unnamed = listed.iter().filter(|file| !named.contains(&file.name));
-    let (files, bytes) = unnamed.fold((0, 0), |(n, all), file| (n + 1, all + file.bytes));
-    if files > 0 {
-        tracing::warn!(files, bytes, "files of the store are in no manifest; they are left alone");
-    }
-    Ok(())
 }

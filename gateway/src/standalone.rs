@@ -224,9 +224,7 @@ async fn open_archive(
     garbage: &Arc<Notify>,
 ) -> Result<(Arc<dyn Archive>, UnboundedReceiver<VChannel>), StartError> {
     let catalog: Arc<dyn Catalog> = Arc::clone(catalog) as _;
-    if config.store == "local" {
-        files::note_unnamed(&catalog, store).await.map_err(part("store"))?;
-    }
+    files::adopt(&catalog, store).await.map_err(part("store"))?;
     let (due, seals_due) = unbounded_channel();
     let garbage = Arc::clone(garbage);
     let archive = CatalogArchive::new(catalog, due, garbage, config.retention_seconds);

@@ -13,7 +13,7 @@ use millstream_tests::server::{command, healthy};
 use millstream_tests::site::{Site, Variant};
 use millstream_tests::workload::columns;
 
-/// All files below a folder, with their lengths.
+/// All files below a folder but the one that names the cluster, with their lengths.
 fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
@@ -21,6 +21,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
         let path = entry.expect("an entry of a folder").path();
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => found.extend(files(&path)),
+            Ok(_) if path.ends_with("CLUSTER") => {}
             Ok(metadata) => found.push((path, metadata.len())),
             // It was deleted meanwhile.
             Err(_) => {}
@@ -150,4 +151,36 @@ async fn damage_to_a_file_is_named_and_never_served_and_nothing_is_deleted() {
     fs::write(path, &contents).expect("a file that can be written");
     site.restart().expect("a server that starts again");
     assert_eq!(site.client().count("damaged", "").await.expect("a count"), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_nothing_names_are_deleted_and_a_store_of_another_cluster_is_refused() {
+    let mut site = Site::start(Variant::Embedded).expect("a server");
+    let client = site.client();
+    client.prepare("named", DIM, 1).await.expect("a collection");
+    insert(&site, "named", 0, 500).await;
+    client.flush("named").await.expect("a flush");
+    site.kill();
+    let store = site.data().join("store");
+    let named = files(&store);
+    // As a crash between writing and naming leaves one.
+    let folder = named[0].0.parent().expect("a folder");
+    fs::write(folder.join("999-rows.arrow"), b"rows").expect("a file");
+    site.restart().expect("a server that starts again");
+    assert_eq!(files(&store), named);
+    assert_eq!(site.client().count("named", "").await.expect("a count"), 500);
+    site.kill();
+    // The catalog of another cluster, over the same store.
+    let mut server = command(site.folder()).expect("a server");
+    let addresses = [free_address(), free_address()].map(|address| address.expect("a port"));
+    let other = site.folder().join("other");
+    server.args(["--data-dir".to_owned(), other.display().to_string()]);
+    server.args(["--store".to_owned(), format!("file://{}", store.display())]);
+    server.args(["--listen".to_owned(), addresses[0].to_string()]);
+    server.args(["--admin-listen".to_owned(), addresses[1].to_string()]);
+    let mut process = Process::start(&mut server, &site.folder().join("other.log")).expect("one");
+    let status = process.wait(Duration::from_secs(20)).expect("a process that ends");
+    assert!(!status.success());
+    assert!(process.output().contains("the store belongs to cluster"), "{}", process.output());
+    assert_eq!(files(&store), named, "nothing is deleted");
 }

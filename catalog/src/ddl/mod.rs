@@ -153,6 +153,9 @@ impl StoredCatalog {
     }
 }
 
+/// The setting that names the cluster.
+const CLUSTER: &str = "cluster";
+
 /// Notes a setting at first, and refuses another value later.
 async fn settle(txn: &mut dyn Txn, key: &str, value: &str) -> Result<(), Fault> {
     match txn.setting_get(key).await? {
@@ -477,6 +480,17 @@ impl Catalog for StoredCatalog {
         let garbage = manifest::forget(&mut *txn, collection).await?;
         txn.commit_quietly().await?;
         Ok(garbage)
+    }
+
+    async fn cluster_id(&self, proposed: u128) -> Result<u128, Fault> {
+        let mut txn = self.store.write().await?;
+        if let Some(there) = txn.setting_get(CLUSTER).await? {
+            let broken = |_| Fault::internal(format!("{there:?} is no id of a cluster"));
+            return u128::from_str_radix(&there, 16).map_err(broken);
+        }
+        txn.setting_add(CLUSTER, &format!("{proposed:032x}")).await?;
+        txn.commit_quietly().await?;
+        Ok(proposed)
     }
 
     async fn garbage(&self) -> Result<Vec<FileRef>, Fault> {

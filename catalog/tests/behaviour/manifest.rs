@@ -479,3 +479,11 @@ pub(crate) async fn a_compaction_puts_segments_and_deltas_in_the_place_of_others
     let fault = catalog.compact_commit(compaction).await.unwrap_err();
     assert_eq!(fault.code, Code::CollectionNotFound);
 }
+
+pub(crate) async fn the_id_of_the_cluster_never_changes(home: Arc<Home>) {
+    let catalog = home.open().await;
+    assert_eq!(catalog.cluster_id(u128::MAX - 5).await.unwrap(), u128::MAX - 5);
+    assert_eq!(catalog.cluster_id(7).await.unwrap(), u128::MAX - 5);
+    drop(catalog);
+    assert_eq!(home.open().await.cluster_id(7).await.unwrap(), u128::MAX - 5);
+}
