@@ -8,7 +8,7 @@ mod load;
 mod seal;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use hashbrown::{HashMap, HashSet};

@@ -145,7 +145,6 @@ impl Channel {
             }
             Err(reason) => return self.fail(reason),
         };
-        self.effects.push(Effect::Came(start.vchannel, since));
         let mut sums: BTreeMap<(Timestamp, PartitionId), i64> = BTreeMap::new();
         for (partition, eff, rows) in changes {
             *sums.entry((eff.max(history), partition)).or_default() += rows;

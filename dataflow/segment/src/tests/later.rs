@@ -134,7 +134,7 @@ fn copied(specs: &[ColumnSpec], chunks: &[Arc<Chunk>]) -> FrozenRows {
         base += chunk.rows() as u32;
     }
     let columns = specs.iter().enumerate().take(own).map(column).collect();
-    FrozenRows { rows: rows().count(), columns, arrivals }
+    FrozenRows { rows: rows().count(), columns, arrivals, numbers: Vec::new() }
 }
 
 /// A shard that is loaded from what was written out.
