@@ -50,14 +50,23 @@ impl Bucket {
         ["--store".to_owned(), store, "--s3-endpoint".to_owned(), endpoint]
     }
 
-    /// The names of the objects in it.
+    /// The names of the objects in it, but for the one that names the cluster.
     ///
     /// # Errors
     /// When the server does not answer.
     pub fn objects(&self) -> io::Result<Vec<String>> {
         let listed = self.ask("GET", &format!("/{NAME}?list-type=2"))?;
         let keys = listed.split("<Key>").skip(1);
-        Ok(keys.filter_map(|key| key.split_once("</Key>")).map(|(key, _)| key.to_owned()).collect())
+        let keys = keys.filter_map(|key| key.split_once("</Key>")).map(|(key, _)| key.to_owned());
+        Ok(keys.filter(|key| !key.ends_with("/CLUSTER")).collect())
+    }
+
+    /// Makes an object without contents.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub fn put(&self, name: &str) -> io::Result<()> {
+        self.ask("PUT", &format!("/{NAME}/{name}")).map(drop)
     }
 
     /// Lets it answer nobody until [`Bucket::go_on`].

@@ -1,7 +1,7 @@
 //! Flushed rows in a bucket: the machine's own disk holds copies only.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_tests::bucket::Bucket;
 use millstream_tests::client::query;
@@ -67,6 +67,56 @@ async fn files_go_from_the_bucket_with_their_collection() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the bucket still holds {:?}", bucket.objects());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_that_nothing_names_are_deleted_and_a_bucket_of_another_cluster_is_refused() {
+    let bucket = Bucket::start().expect("a bucket");
+    let mut first = site(Variant::Embedded, &bucket);
+    first.client().prepare("named", DIM, 1).await.expect("a collection");
+    insert(&first, "named", 0, 500).await;
+    first.client().flush("named").await.expect("a flush");
+    first.kill();
+    let named = bucket.objects().expect("a list");
+    // As a crash between writing and naming leaves one.
+    let (folder, _) = named[0].rsplit_once('/').expect("a folder");
+    bucket.put(&format!("{folder}/999-rows.arrow")).expect("an object");
+    first.restart().expect("a server that starts again");
+    assert_eq!(bucket.objects().expect("a list"), named);
+    assert_eq!(first.client().count("named", "").await.expect("a count"), 500);
+    first.kill();
+    let arguments = bucket.arguments();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let refused = Site::start_with(Variant::Embedded, &arguments).expect_err("another catalog");
+    assert!(refused.to_string().contains("the store belongs to cluster"), "{refused}");
+    assert_eq!(bucket.objects().expect("a list"), named, "nothing is deleted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_compacted_in_the_bucket_and_what_they_replace_goes() {
+    let bucket = Bucket::start().expect("a bucket");
+    let mut site = site(Variant::Embedded, &bucket);
+    site.client().prepare("merged", DIM, 1).await.expect("a collection");
+    for part in 0..4 {
+        insert(&site, "merged", part * 500, 500).await;
+        site.client().flush("merged").await.expect("a flush");
+    }
+    let files = || {
+        let objects = bucket.objects().expect("a list");
+        objects.iter().filter(|key| key.ends_with("-rows.arrow")).count()
+    };
+    // Four of about one size are merged without being asked.
+    let end = Instant::now() + Duration::from_secs(20);
+    while files() != 1 {
+        assert!(Instant::now() < end, "{:?}", bucket.objects());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(values(&site, "merged", "id in [7, 1999]").await, [8, 2_000]);
+    site.kill();
+    fs::remove_dir_all(site.data().join("store-cache")).expect("copies are lost");
+    site.restart().expect("a server without copies");
+    assert_eq!(site.client().count("merged", "").await.expect("a count"), 2_000);
+    assert_eq!(values(&site, "merged", "id in [7, 1999]").await, [8, 2_000]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use millstream_catalog::catalog::Catalog;
-use millstream_catalog::model::{Fault, FileRef, Segment, ShardState};
-use millstream_store::{Access, FileInfo, Store, StoreError};
+use millstream_catalog::model::{Fault, Segment, ShardState};
+use millstream_store::{FileInfo, Store, StoreError};
 
 /// The file of a store that names its cluster.
 const MARKER: &str = "CLUSTER";
@@ -49,14 +49,26 @@ fn fault(error: StoreError) -> Fault {
 
 /// The cluster that a store says it belongs to.
 fn owner(store: &Store, files: &[FileInfo]) -> Result<Option<u128>, Fault> {
-    let Some(found) = files.iter().find(|file| file.name == MARKER) else { return Ok(None) };
+    if !files.iter().any(|file| file.name == MARKER) {
+        return Ok(None);
+    }
     // Its checksum is kept nowhere; what is no id is refused.
-    let marker = FileRef { name: MARKER.to_owned(), bytes: found.bytes, crc32c: 0 };
-    let bytes = store.open_trusted(&marker, Access::Mapped).map_err(fault)?;
+    let bytes = store.read_file(MARKER).map_err(fault)?;
     let text = String::from_utf8_lossy(&bytes);
     let broken =
         |_| Fault::internal(format!("the file {MARKER} of the store is damaged: {text:?}"));
     u128::from_str_radix(text.trim(), 16).map(Some).map_err(broken)
+}
+
+/// Whether a file may be one of a shard. A bucket may hold others beside them.
+fn is_of_shard(name: &str) -> bool {
+    let number = |part: &str, begin: char| {
+        let digits = part.strip_prefix(begin);
+        digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let mut parts = name.split('/');
+    let folders = [parts.next(), parts.next()].map(Option::unwrap_or_default);
+    number(folders[0], 'c') && number(folders[1], 's') && parts.count() == 1
 }
 
 fn look(store: &Store, cluster: u128, named: &HashSet<String>) -> Result<(), Fault> {
@@ -83,7 +95,7 @@ fn look(store: &Store, cluster: u128, named: &HashSet<String>) -> Result<(), Fau
         }
     }
     let (mut count, mut bytes) = (0, 0);
-    for file in files.iter().filter(|file| file.name != MARKER && !named.contains(&file.name)) {
+    for file in files.iter().filter(|f| is_of_shard(&f.name) && !named.contains(&f.name)) {
         match store.delete_file(&file.name) {
             Ok(()) => (count, bytes) = (count + 1, bytes + file.bytes),
             // It takes room and does no harm; the next start finds it again.
@@ -123,6 +135,16 @@ mod tests {
         assert_eq!(names(&store).len(), 3);
         look(&store, 7, &named(&["c1/s0/1-rows.arrow"])).unwrap();
         assert_eq!(names(&store), [MARKER, "c1/s0/1-rows.arrow"]);
+    }
+
+    #[test]
+    fn what_is_no_file_of_a_shard_is_nobodys_to_delete() {
+        let (store, _) = Store::memory();
+        look(&store, 7, &named(&[])).unwrap();
+        let others = ["backup/c1/s0/1-rows.arrow", "c1/s0/x/1", "c1/sales", "notes.txt"];
+        others.iter().chain(&["c1/s0/1"]).for_each(|name| put(&store, name));
+        look(&store, 7, &named(&[])).unwrap();
+        assert_eq!(names(&store)[1..], others);
     }
 
     #[test]

@@ -263,6 +263,13 @@ impl Remote {
         self.cache.open_file(file, access, check, |partial| self.download(file, partial))
     }
 
+    /// The bytes of an object, without a copy.
+    pub(super) fn read(&self, name: &str) -> Result<Bytes, StoreError> {
+        let (objects, path) = (Arc::clone(&self.objects), self.path(name));
+        let read = async move { objects.get(&path).await?.bytes().await };
+        self.wait(read).map_err(|e| failed(name, e))
+    }
+
     pub(super) fn delete(&self, name: &str) -> Result<(), StoreError> {
         let (objects, path) = (Arc::clone(&self.objects), self.path(name));
         match self.wait(async move { objects.delete(&path).await }) {

@@ -60,6 +60,20 @@ fn files_of_any_number_of_parts_come_back_from_the_bucket() {
 }
 
 #[test]
+fn a_small_file_is_read_as_the_bucket_has_it_and_a_deleted_one_serves_who_has_it_open() {
+    let bucket = Bucket::new();
+    let store = bucket.store(1 << 20);
+    let file = put(&store, "NAME", b"first").unwrap();
+    bucket.overwrite("NAME", b"another");
+    assert_eq!(&store.read_file("NAME").unwrap()[..], b"another");
+    let open = store.open_file(&file, Access::Mapped).unwrap();
+    store.delete_file("NAME").unwrap();
+    assert_eq!(&open[..], b"first");
+    let missing = store.read_file("NAME").unwrap_err();
+    assert!(matches!(missing, StoreError::Missing { name } if name == "NAME"));
+}
+
+#[test]
 fn copies_stay_below_the_limit_and_the_least_recently_used_go_first() {
     let bucket = Bucket::new();
     let store = bucket.store(2_500);
