@@ -18,6 +18,7 @@ use crate::auth::Door;
 use crate::deadlines::Deadlines;
 use crate::guarantee::Closer;
 use crate::meta_cache::MetaCache;
+use crate::names;
 use crate::queue::Queues;
 use crate::quota::{self, Quotas};
 use crate::telemetry::Telemetry;
@@ -150,14 +151,12 @@ impl Gateway {
         (0..self.catalog.channels()).map(ChannelId)
     }
 
-    /// A collection by name, or by id when the name is empty.
+    /// A collection by name or alias.
     ///
     /// # Errors
-    /// Code 100 when there is none.
+    /// Code 1100 when no collection can have that name, code 100 when none has.
     pub async fn collection(&self, database: &str, name: &str) -> Result<Arc<Collection>, Fault> {
-        if name.is_empty() {
-            return Err(Fault::invalid("collection name should not be empty"));
-        }
+        names::check_collection(name)?;
         self.cache.get(database, name).await
     }
 
