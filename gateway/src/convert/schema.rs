@@ -98,6 +98,9 @@ fn check_unsupported(schema: &wire::CollectionSchema) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Names of fields that every collection has and nobody sees.
+const SYSTEM_FIELDS: [&str; 2] = ["RowID", "Timestamp"];
+
 /// Checks what fields are to each other: names, the primary key, automatic ids, keys of order.
 fn check_field_roles(schema: &wire::CollectionSchema) -> Result<(), Fault> {
     for (index, field) in schema.fields.iter().enumerate() {
@@ -106,6 +109,9 @@ fn check_field_roles(schema: &wire::CollectionSchema) -> Result<(), Fault> {
                 "duplicated field name, field name = {}",
                 field.name
             )));
+        }
+        if SYSTEM_FIELDS.contains(&field.name.as_str()) {
+            return Err(Fault::invalid(format!("schema contains system field: {}", field.name)));
         }
         if field.is_dynamic {
             return Err(Fault::plain(format!(

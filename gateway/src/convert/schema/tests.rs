@@ -84,6 +84,10 @@ fn wrong_schemas_are_refused_in_the_words_that_clients_know() {
             .contains("the maximum length specified for a VarChar should be in (0, 65535]")
     );
     assert!(refused(|s| s.fields[1].name = "1w".into()).contains("Invalid field name: 1w"));
+    for name in ["RowID", "Timestamp"] {
+        let text = refused(|s| s.fields[1].name = name.into());
+        assert!(text.contains(&format!("schema contains system field: {name}")), "{text}");
+    }
     assert!(
         refused(|s| s.fields[1].data_type = 20)
             .contains("string data type not supported yet, please use VarChar type instead")
