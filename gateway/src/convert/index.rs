@@ -9,6 +9,7 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+use millstream_catalog::model::limits::INDEX_ALTERABLE;
 use millstream_catalog::model::{Code, DataType, Fault, FieldSchema, IndexDef, Metric, Props};
 use millstream_dataflow::storage::{GraphParams, GraphSpec};
 use serde_json::{Map, Value};
@@ -92,6 +93,9 @@ const TYPES: &[(&str, On, &[Param])] = &[
     (AUTOINDEX, On::Any, &[]),
 ];
 
+/// What can be given beside [`AUTOINDEX`].
+const AUTOINDEX_KEYS: [&str; 3] = ["index_type", "metric_type", "params"];
+
 /// The types whose sealed segments are walked on a graph.
 const GRAPHS: [&str; 4] = ["HNSW", "HNSW_SQ", "DISKANN", AUTOINDEX];
 
@@ -116,6 +120,13 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
+    /// The keys, but for what can be altered later.
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        let flat = self.extra.iter().map(|pair| pair.key.as_str());
+        let all = flat.chain(self.nested.keys().map(String::as_str));
+        all.filter(|key| !INDEX_ALTERABLE.contains(key))
+    }
+
     fn get(&self, key: &str) -> Option<String> {
         params::find(self.extra, key)
             .map(str::to_owned)
@@ -149,8 +160,8 @@ pub fn define(field: &FieldSchema, extra: &[KeyValuePair]) -> Result<Definition,
         )));
     }
     let metric = metric_of(field, name, given.get("metric_type"))?;
-    if *name == AUTOINDEX && given.nested.keys().any(|k| k != "metric_type" && k != "index_type") {
-        return Err(Fault::invalid("only metric type can be passed when use AutoIndex"));
+    if *name == AUTOINDEX && given.keys().any(|key| !AUTOINDEX_KEYS.contains(&key)) {
+        return Err(Fault::plain("only metric type can be passed when use AutoIndex"));
     }
     for range in *ranges {
         if let Some(text) = given.get(range.name) {

@@ -52,6 +52,10 @@ fn unknown_types_and_metrics_are_refused_in_the_words_that_clients_know() {
     assert!(metric.message.contains("metric type FOO not found or not supported"), "{metric}");
     let auto = vector(&[("index_type", "AUTOINDEX"), ("params", "{\"nlist\": 1}")]);
     assert!(auto.unwrap_err().message.contains("only metric type can be passed"));
+    let flat = vector(&[("index_type", "AUTOINDEX"), ("M", "16")]).unwrap_err();
+    assert_eq!(flat.code, Code::Unexpected);
+    assert!(flat.message.contains("only metric type can be passed"));
+    assert!(vector(&[("index_type", "AUTOINDEX"), ("mmap.enabled", "true")]).is_ok());
 }
 
 #[test]
