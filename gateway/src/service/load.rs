@@ -20,6 +20,7 @@ pub(super) async fn load_collection(
     let (database, name) = (context.database(&request.db_name), &request.collection_name);
     check_replicas(request.replica_number)?;
     let collection = find(gateway, database, name).await?;
+    check_fields(&collection, &request.load_fields)?;
     check_indexed(&collection)?;
     resource::place(gateway, &collection, request.resource_groups).await?;
     set(gateway, &collection, &[], LoadState::Loaded).await
@@ -45,6 +46,7 @@ pub(super) async fn load_partitions(
     let collection = find(gateway, database, name).await?;
     keys::check_free(&collection, "load partitions")?;
     let partitions = named(&collection, &request.partition_names)?;
+    check_fields(&collection, &request.load_fields)?;
     check_indexed(&collection)?;
     resource::place(gateway, &collection, request.resource_groups).await?;
     set(gateway, &collection, &partitions, LoadState::Loaded).await
@@ -89,6 +91,42 @@ fn check_replicas(replicas: i32) -> Result<(), Fault> {
     Err(Fault::invalid(format!(
         "replica_number {replicas} is not supported yet, this server keeps one replica"
     )))
+}
+
+/// Refuses a list of fields that are not there, or without those that no read does without. All
+/// fields are served, whichever are named.
+fn check_fields(collection: &Collection, names: &[String]) -> Result<(), Fault> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut fields = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(field) = collection.schema.field(name) else {
+            return Err(Fault::plain(format!(
+                "failed to get field schema by name: fieldName({name}) not found"
+            )));
+        };
+        fields.push(field);
+    }
+    let lacks = |what: &str| {
+        Err(Fault::invalid(format!("load field list {names:?} does not contain {what}")))
+    };
+    let mut needed = collection.schema.fields.iter().filter_map(|field| {
+        let role = match field {
+            f if f.is_primary => "primary key",
+            f if f.is_partition_key => "partition key",
+            f if f.is_clustering_key => "clustering key",
+            _ => return None,
+        };
+        Some((role, field))
+    });
+    if let Some((role, field)) = needed.find(|(_, field)| !fields.contains(field)) {
+        return lacks(&format!("{role} field {}", field.name));
+    }
+    if fields.iter().any(|field| field.data_type.is_vector()) {
+        return Ok(());
+    }
+    lacks("vector field")
 }
 
 /// As in Milvus a collection is loaded only with an index on every vector field.
