@@ -1,18 +1,6 @@
 //! One type for the requests of all RPCs, and one way to send them.
 
-use millstream_gateway::pb::{
-    AddCollectionFieldRequest, AlterAliasRequest, AlterCollectionFieldRequest,
-    AlterCollectionRequest, AlterDatabaseRequest, AlterIndexRequest, CreateAliasRequest,
-    CreateCollectionRequest, CreateDatabaseRequest, CreateIndexRequest, CreatePartitionRequest,
-    DeleteRequest, DescribeAliasRequest, DescribeCollectionRequest, DescribeDatabaseRequest,
-    DescribeIndexRequest, DropAliasRequest, DropCollectionRequest, DropDatabaseRequest,
-    DropIndexRequest, DropPartitionRequest, FlushRequest, GetCollectionStatisticsRequest,
-    GetIndexBuildProgressRequest, GetIndexStateRequest, GetIndexStatisticsRequest,
-    GetLoadingProgressRequest, HasCollectionRequest, HasPartitionRequest, HybridSearchRequest,
-    InsertRequest, ListAliasesRequest, LoadCollectionRequest, LoadPartitionsRequest, QueryRequest,
-    ReleaseCollectionRequest, ReleasePartitionsRequest, RenameCollectionRequest, SearchRequest,
-    ShowCollectionsRequest, ShowPartitionsRequest, TruncateCollectionRequest, UpsertRequest,
-};
+use millstream_gateway::pb::*;
 use millstream_tests::client::{Answer, Client, accept, message};
 
 /// Declares [`Request`] and [`send`] for RPCs whose answer is a status (`plain`) or holds one
@@ -85,6 +73,25 @@ requests! {
         AlterCollectionField alter_collection_field AlterCollectionFieldRequest,
         AlterIndex alter_index AlterIndexRequest,
         AddCollectionField add_collection_field AddCollectionFieldRequest,
+        LoadBalance load_balance LoadBalanceRequest,
+        CreateCredential create_credential CreateCredentialRequest,
+        UpdateCredential update_credential UpdateCredentialRequest,
+        DeleteCredential delete_credential DeleteCredentialRequest,
+        CreateRole create_role CreateRoleRequest,
+        AlterRole alter_role AlterRoleRequest,
+        DropRole drop_role DropRoleRequest,
+        OperateUserRole operate_user_role OperateUserRoleRequest,
+        OperatePrivilege operate_privilege OperatePrivilegeRequest,
+        OperatePrivilegeV2 operate_privilege_v2 OperatePrivilegeV2Request,
+        CreatePrivilegeGroup create_privilege_group CreatePrivilegeGroupRequest,
+        OperatePrivilegeGroup operate_privilege_group OperatePrivilegeGroupRequest,
+        DropPrivilegeGroup drop_privilege_group DropPrivilegeGroupRequest,
+        RestoreRbac restore_rbac RestoreRbacMetaRequest,
+        CreateResourceGroup create_resource_group CreateResourceGroupRequest,
+        DropResourceGroup drop_resource_group DropResourceGroupRequest,
+        UpdateResourceGroups update_resource_groups UpdateResourceGroupsRequest,
+        TransferNode transfer_node TransferNodeRequest,
+        TransferReplica transfer_replica TransferReplicaRequest,
     }
     holding {
         HasCollection has_collection HasCollectionRequest,
@@ -109,5 +116,16 @@ requests! {
         HybridSearch hybrid_search HybridSearchRequest,
         Query query QueryRequest,
         TruncateCollection truncate_collection TruncateCollectionRequest,
+        GetPartitionStatistics get_partition_statistics GetPartitionStatisticsRequest,
+        GetLoadState get_load_state GetLoadStateRequest,
+        GetFlushState get_flush_state GetFlushStateRequest,
+        FlushAll flush_all FlushAllRequest,
+        GetReplicas get_replicas GetReplicasRequest,
+        GetPersistentSegmentInfo get_persistent_segment_info GetPersistentSegmentInfoRequest,
+        GetQuerySegmentInfo get_query_segment_info GetQuerySegmentInfoRequest,
+        ListIndexedSegment list_indexed_segment ListIndexedSegmentRequest,
+        RunAnalyzer run_analyzer RunAnalyzerRequest,
+        SelectGrant select_grant SelectGrantRequest,
+        DescribeResourceGroup describe_resource_group DescribeResourceGroupRequest,
     }
 }

@@ -299,6 +299,15 @@ fn dynamic_keys() -> Vec<Case> {
         request.fields_data.push(longs("id", vec![1, 2]));
         cases.push(case(format!("the dynamic key {field}"), request, INVALID, &want));
     }
+    for text in ["1", "[]", "null", "true", "\"a\"", "[{}]", "1.5", "{", "", "{} {}"] {
+        let what = format!("dynamic keys {text:?}");
+        let want =
+            if text.starts_with('{') { "($meta) is not valid JSON" } else { "dynamic field" };
+        cases.push(case(what.as_str(), of(text), INVALID, want));
+        let mut request = as_upsert(of(text));
+        request.fields_data.push(longs("id", vec![1, 2]));
+        cases.push(case(what, request, INVALID, want));
+    }
     let want = "cannot set json key to: $meta";
     cases.push(case("a dynamic field within", of("{\"$meta\": 1}"), INVALID, want));
     cases
