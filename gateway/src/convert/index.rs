@@ -137,6 +137,7 @@ impl Given<'_> {
 
 /// Checks the parameters of a new index on a field.
 pub fn define(field: &FieldSchema, extra: &[KeyValuePair]) -> Result<Definition, Fault> {
+    params::check_pairs("index param", extra)?;
     let given = Given { extra, nested: params::nested(extra)? };
     let index_type = given.get("index_type").unwrap_or_else(|| AUTOINDEX.to_owned());
     if !field.data_type.is_vector() {

@@ -1,12 +1,44 @@
 //! Key-value parameters: how clients spell numbers, booleans and nested JSON in strings.
 
-use millstream_catalog::model::{Fault, Props};
+use millstream_catalog::model::limits::PROPERTIES_BYTES_MAX;
+use millstream_catalog::model::{Code, Fault, Props};
 
 use crate::pb::common::KeyValuePair;
 
 /// The value of the first parameter with a key.
 pub fn find<'a>(pairs: &'a [KeyValuePair], key: &str) -> Option<&'a str> {
     pairs.iter().find(|p| p.key == key).map(|p| p.value.as_str())
+}
+
+/// Refuses parameters of which two have one key, or that are more than one object can keep.
+///
+/// `what` is a parameter of what: "type param", "index param".
+pub fn check_pairs(what: &str, pairs: &[KeyValuePair]) -> Result<(), Fault> {
+    for (index, KeyValuePair { key, value }) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|before| before.key == *key) {
+            let text = format!("duplicated {what} (key={key}) (value={value}) found");
+            return Err(Fault::invalid(text));
+        }
+        // The number of them is bounded before they are compared with each other.
+        if index > PARAMS_MAX {
+            return Err(Fault::invalid(format!("more than {PARAMS_MAX} {what}s are given")));
+        }
+    }
+    let bytes = pairs.iter().map(|pair| pair.key.len() + pair.value.len()).sum();
+    check_room(&format!("all {what}s"), bytes)
+}
+
+/// Most parameters of one object.
+const PARAMS_MAX: usize = 256;
+
+/// Refuses more bytes of words than one object can keep.
+pub fn check_room(what: &str, bytes: usize) -> Result<(), Fault> {
+    let max = PROPERTIES_BYTES_MAX;
+    if bytes <= max {
+        return Ok(());
+    }
+    let text = format!("{what} take {bytes} bytes, more than {max}: parameter too large");
+    Err(Fault::new(Code::ParameterTooLarge, text))
 }
 
 /// Pairs as the model keeps them; of several with one key the last wins.
@@ -81,6 +113,19 @@ mod tests {
 
     fn pair(key: &str, value: &str) -> KeyValuePair {
         KeyValuePair { key: key.into(), value: value.into() }
+    }
+
+    #[test]
+    fn parameters_that_are_given_twice_or_are_too_many_are_refused() {
+        let text = |pairs: &[KeyValuePair]| check_pairs("type param", pairs).unwrap_err().message;
+        let twice = text(&[pair("dim", "4"), pair("max_length", "4"), pair("dim", "8")]);
+        assert_eq!(twice, "duplicated type param (key=dim) (value=8) found: invalid parameter");
+        let large = text(&[pair("a", &"b".repeat(65_536))]);
+        assert!(large.contains("all type params take 65537 bytes, more than 65536"), "{large}");
+        let many: Vec<_> = (0..300).map(|n| pair(&n.to_string(), "")).collect();
+        assert!(text(&many).contains("more than 256 type params are given"));
+        assert_eq!(check_pairs("type param", &many[..256]), Ok(()));
+        assert_eq!(check_pairs("type param", &[pair("a", &"b".repeat(65_535))]), Ok(()));
     }
 
     #[test]

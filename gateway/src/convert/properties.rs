@@ -10,7 +10,7 @@ use millstream_catalog::model::{ConsistencyLevel, Fault, Props};
 
 use millstream_dataflow::storage::Keep;
 
-use super::params::parse_bool;
+use super::params::{check_room, parse_bool};
 
 /// Longest time to live, in seconds: a hundred years.
 const TTL_SECONDS_MAX: i64 = 3_155_760_000;
@@ -98,7 +98,10 @@ pub fn alter_collection(set: Props, drop: Vec<String>) -> Result<CollectionAlter
     for (key, value) in set {
         match key.as_str() {
             CONSISTENCY => alter.consistency = Some(level(&value)?),
-            DESCRIPTION => alter.description = Some(value),
+            DESCRIPTION => {
+                check_room("the words about the collection", value.len())?;
+                alter.description = Some(value);
+            }
             _ => alter.set.push((key, value)),
         }
     }

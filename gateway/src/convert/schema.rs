@@ -19,6 +19,7 @@ use millstream_catalog::model::{
 };
 use prost::Message;
 
+use super::params;
 use crate::pb::schema as wire;
 
 /// Reads and validates the serialized schema of a new collection.
@@ -33,6 +34,7 @@ pub fn from_wire(bytes: &Bytes, collection_name: &str) -> Result<CollectionSchem
             &schema.name,
         ));
     }
+    params::check_room("the words about the collection", schema.description.len())?;
     check_unsupported(&schema)?;
     check_field_roles(&schema)?;
     let mut fields = Vec::with_capacity(schema.fields.len() + 1);

@@ -30,6 +30,7 @@ fn config_of(name: &str, config: Option<rg::ResourceGroupConfig>) -> Result<Grou
         list.into_iter().map(|transfer| transfer.resource_group).collect()
     };
     let labels = config.node_filter.map(|filter| filter.node_labels).unwrap_or_default();
+    params::check_pairs("node label", &labels)?;
     Ok(GroupConfig {
         requests: requests.node_num,
         limits: limits.node_num,

@@ -7,6 +7,7 @@ use millstream_catalog::rbac::{AccessChange, Role};
 
 use super::Context;
 use crate::auth::names;
+use crate::convert::params::check_room;
 use crate::convert::status::success;
 use crate::gateway::Gateway;
 use crate::pb::common::Status;
@@ -19,6 +20,7 @@ pub(super) async fn create(
 ) -> Result<Status, Fault> {
     let pb::CreateCredentialRequest { username: name, description, .. } = request;
     names::check_user(&name)?;
+    check_room("the words about the user", description.len())?;
     let password = names::decode_password(&request.password)?;
     names::check_password(&password)?;
     if gateway.door.access().await?.user(&name).is_some() {
@@ -37,6 +39,7 @@ pub(super) async fn update(
 ) -> Result<Status, Fault> {
     let name = request.username;
     let description = request.description;
+    check_room("the words about the user", description.as_ref().map_or(0, String::len))?;
     if request.old_password.is_empty() && request.new_password.is_empty() && description.is_some() {
         let change = AccessChange::UserUpdate { name, password: None, description };
         gateway.catalog.access_change(change).await?;
@@ -108,6 +111,7 @@ pub(super) async fn create_role(
     let entity = request.entity.ok_or_else(|| Fault::plain("the role entity is nil"))?;
     let pb::RoleEntity { name, description } = entity;
     names::check_role(&name)?;
+    check_room("the words about the role", description.len())?;
     gateway.catalog.access_change(AccessChange::RoleCreate { name, description }).await?;
     Ok(success())
 }
@@ -119,6 +123,7 @@ pub(super) async fn alter_role(
 ) -> Result<Status, Fault> {
     let pb::AlterRoleRequest { role_name: name, description, .. } = request;
     names::check_role(&name)?;
+    check_room("the words about the role", description.len())?;
     gateway.catalog.access_change(AccessChange::RoleAlter { name, description }).await?;
     Ok(success())
 }

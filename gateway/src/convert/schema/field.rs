@@ -17,6 +17,8 @@ pub(super) fn from_wire(
     collection: &str,
 ) -> Result<FieldSchema, Fault> {
     names::check_field(&field.name)?;
+    params::check_pairs("type param", &field.type_params)?;
+    params::check_room(&format!("the words about field {}", field.name), field.description.len())?;
     let data_type = type_of(field)?;
     let element_type = match data_type {
         DataType::Array => Some(element_type_of(field)?),

@@ -42,6 +42,7 @@ pub(super) fn from_wire(
 /// Checks all of a function that needs no schema.
 fn check_names(function: &wire::FunctionSchema) -> Result<(), Fault> {
     let wire::FunctionSchema { name, input_field_names, output_field_names, .. } = function;
+    params::check_room("the words about the function", function.description.len() + name.len())?;
     let fault = |what: &str| Err(Fault::plain(format!("{what}, function: {name}")));
     if name.is_empty() {
         return Err(Fault::plain("function name cannot be empty"));
