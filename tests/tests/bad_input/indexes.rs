@@ -324,6 +324,18 @@ fn ranges() -> Vec<Case> {
             &due,
         ));
     }
+    for (key, value) in [("index_type", "HNSW"), ("metric_type", "IP"), ("nlist", "64")] {
+        let flat = [("metric_type", "L2"), ("nlist", "128"), (key, value)];
+        let due = format!("duplicated index param (key={key}) (value={value}) found");
+        let request = index("floats", "IVF_FLAT", &flat, "");
+        cases.push(case(format!("{key} twice"), request, INVALID, &due));
+    }
+    let long = "x".repeat(65_536);
+    for (field, kind) in [("floats", "HNSW"), ("word", "Trie"), ("sparse", "SPARSE_WAND")] {
+        let request = index(field, kind, &[("note", &long)], "");
+        let due = format!("all index params take {} bytes, more than 65536", 65_550 + kind.len());
+        cases.push(case(format!("a long parameter of {kind}"), request, 1102, &due));
+    }
     let due = "only metric type can be passed when use AutoIndex";
     for (name, value) in [("M", "16"), ("efConstruction", "100"), ("nlist", "128"), ("level", "1")]
     {

@@ -78,6 +78,13 @@ pub(crate) fn properties_of_all() -> Vec<Case> {
             "database not found[database=nowhere]",
         ),
     ];
+    let long = "x".repeat(65_537);
+    cases.push(case(
+        "a long description",
+        properties("good", &[("collection.description", &long)], &[]),
+        1_102,
+        "the words about the collection take 65537 bytes, more than 65536: parameter too large",
+    ));
     for (key, value) in [
         ("mmap.enabled", "maybe"),
         ("lazyload.enabled", "2"),
