@@ -19,7 +19,7 @@ use prost::Message;
 use millstream_gateway::pb::schema::{DataType, FieldSchema};
 
 use super::send::send;
-use super::{ANY, Case, DIM, INVALID, PLAIN, Request, case};
+use super::{ANY, Case, DIM, PLAIN, Request, case};
 
 /// The states that cases speak of, one collection each.
 const STATES: [&str; 5] = ["plain", "half", "indexed", "loaded", "partly"];
