@@ -1,4 +1,5 @@
 //! Filters with names, brackets and functions that are not there, or not on such fields.
+// tidy: table
 
 use super::{ARRAYS, FIELDS, Wrong, unreadable, wrong};
 

@@ -1,4 +1,5 @@
 //! Filters that are no sentences of the language.
+// tidy: table
 
 use super::{Wrong, unreadable};
 

@@ -1,4 +1,5 @@
 //! Filters whose values are of a wrong type, too large, or too many.
+// tidy: table
 
 use std::collections::HashMap;
 
