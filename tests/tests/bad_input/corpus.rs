@@ -48,11 +48,11 @@ fn count(what: &str, fewest: usize, classes: &[(&str, usize, &[Table])]) {
     for (class, fewest, tables) in classes {
         let cases = tables.iter().flat_map(|table| table());
         let distinct = cases.filter(|case| seen.insert(format!("{:?}", case.request))).count();
-        println!("{what}: {distinct} cases of {class}");
+        eprintln!("{what}: {distinct} cases of {class}");
         assert!(distinct >= *fewest, "{distinct} cases of {class}, {fewest} are due");
         all += distinct;
     }
-    println!("{what}: {all} cases");
+    eprintln!("{what}: {all} cases");
     assert!(all >= fewest, "{all} cases of {what}, {fewest} are due");
 }
 

@@ -238,6 +238,9 @@ fn metrics() -> Vec<Case> {
     cases
 }
 
+/// A parameter, its smallest and largest value, and values that it cannot have.
+type Bounded = (&'static str, &'static str, &'static str, [&'static str; 4]);
+
 /// Parameters that are no numbers or out of their range, flat and inside `params`.
 fn ranges() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -247,7 +250,7 @@ fn ranges() -> Vec<Case> {
         ("efConstruction", "1", "2147483647", ["0", "-1", "2147483648", "1.5"]),
     ];
     let nbits = [("nbits", "1", "16", ["0", "-8", "17", "eight"])];
-    let plan: [(&str, &str, &str, Vec<(&str, &str, &str, [&str; 4])>); 10] = [
+    let plan: [(&str, &str, &str, Vec<Bounded>); 10] = [
         ("IVF_FLAT", "floats", "", nlist.to_vec()),
         ("IVF_SQ8", "halves", "", nlist.to_vec()),
         ("IVF_PQ", "floats", "\"m\": 4", [&nlist[..], &nbits[..]].concat()),
