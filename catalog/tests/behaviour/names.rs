@@ -35,6 +35,10 @@ pub(crate) async fn an_alias_stands_for_the_name_of_its_collection(home: Arc<Hom
     catalog.alias_drop("default", "b").await.unwrap();
     assert_eq!(catalog.collection_get("default", "c").await.unwrap().aliases, ["a"]);
     assert_eq!(catalog.alias_list("default").await.unwrap(), ["a"]);
+    let nobody = catalog.collection_get("default", "a\0").await.unwrap_err();
+    assert_eq!(nobody.code, Code::CollectionNotFound, "{nobody}");
+    let nowhere = catalog.database_get("a\0").await.unwrap_err();
+    assert_eq!(nowhere.code, Code::DatabaseNotFound, "{nowhere}");
     expect(
         catalog.collection_get("default", "b").await,
         Code::CollectionNotFound,
