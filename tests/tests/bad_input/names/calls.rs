@@ -294,6 +294,7 @@ fn databases() -> Vec<Case> {
         ("a%$#", letters),
         ("größe", letters),
         ("a\nb", letters),
+        ("a\0b", letters),
         (&long, "the length of a database name must be less than 255 characters"),
     ] {
         let db_name = || name.to_owned();
