@@ -169,7 +169,8 @@ fn analyzers() -> Vec<Case> {
             "stop_words",
         ),
         (
-            "{\"tokenizer\": \"standard\", \"filter\": [{\"type\": \"stemmer\", \"language\": \"klingon\"}]}",
+            "{\"tokenizer\": \"standard\", \"filter\": [{\"type\": \"stemmer\", \
+             \"language\": \"klingon\"}]}",
             "klingon",
         ),
     ] {
