@@ -27,7 +27,7 @@ mod writes;
 
 const USAGE: &str = "server [--server PATH] [--dir DIR] [--log embedded|nats://HOST:PORT] \
      [--catalog sqlite|postgres://...] [--only idle|bulk|single|freshness|levels|overhead|
-     queries|cold|graph|names] \
+     queries|cold|timestamps|names|graph] \
      [--scale X] [--vectors FILE] [--hnswlib PYTHON] [--mixed SECONDS]
   --server  the millstream program (default: beside this one, as cargo builds it)
   --dir     where the data folders are made (default: the system's temporary folder)
@@ -117,6 +117,9 @@ async fn run(bench: &Bench, given: &graph::Given, only: Option<&str>) -> Result<
     }
     if wanted("cold") {
         rest::cold_start(bench).await?;
+    }
+    if wanted("timestamps") {
+        rest::timestamps(bench).await?;
     }
     if wanted("names") {
         names::names(bench).await?;

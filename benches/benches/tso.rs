@@ -1,4 +1,4 @@
-//! Timestamps a second, in process: `cargo bench -p millstream-benches --bench tso`.
+//! Timestamps and ids a second, in process: `cargo bench -p millstream-benches --bench tso`.
 //!
 //! Options after `--`: `--seconds S` (2). Every thread checks that its timestamps increase. The
 //! window is saved to memory, once in some seconds of time: what is measured is the allocation.
@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use millstream_benches::options::Options;
 use millstream_benches::report::Figure;
+use millstream_catalog::catalog::IdKind;
 use millstream_catalog::clock::SystemClock;
+use millstream_catalog::ids::{BLOCK_IDS, IdBlocks};
+use millstream_catalog::memory;
 use millstream_catalog::model::{Fault, Timestamp};
 use millstream_catalog::tso::{Tso, WindowStore};
 
@@ -42,6 +45,40 @@ fn main() {
         .against("one thread", alone)
         .at_least(5.0)
         .print();
+    Figure::new("tso_batches_of_100", batches(seconds), "M/s").at_least(1.0).print();
+    Figure::new("ids", ids(seconds), "M/s").at_least(1.0).print();
+}
+
+/// Millions of timestamps a second that one thread gets by the hundred.
+fn batches(seconds: f64) -> f64 {
+    const COUNT: u32 = 100;
+    let tso = block_on(Tso::start(Arc::new(SystemClock), Arc::new(Bound::default())));
+    let tso = tso.expect("a store in memory does not fail");
+    let (began, mut taken, mut last) = (Instant::now(), 0u64, Timestamp(0));
+    while began.elapsed().as_secs_f64() < seconds {
+        let first = block_on(tso.alloc(COUNT)).expect("a store in memory does not fail");
+        assert!(first > last, "{first:?} after {last:?}");
+        last = Timestamp(first.0 + u64::from(COUNT) - 1);
+        taken += u64::from(COUNT);
+    }
+    taken as f64 / began.elapsed().as_secs_f64() / 1e6
+}
+
+/// Millions of row ids a second that one thread gets one by one, blocks of the catalog included.
+fn ids(seconds: f64) -> f64 {
+    let catalog = memory::open(&Arc::default(), Arc::new(SystemClock), 4);
+    let catalog = catalog.expect("a catalog in memory opens");
+    let ids = IdBlocks::new(catalog, IdKind::Row, BLOCK_IDS);
+    let (began, mut taken, mut last) = (Instant::now(), 0u64, i64::MIN);
+    while began.elapsed().as_secs_f64() < seconds {
+        for _ in 0..1000 {
+            let id = block_on(ids.alloc(1)).expect("a catalog in memory does not fail");
+            assert!(id > last, "{id} after {last}");
+            last = id;
+        }
+        taken += 1000;
+    }
+    taken as f64 / began.elapsed().as_secs_f64() / 1e6
 }
 
 /// Millions of timestamps a second that `threads` threads get together.

@@ -137,6 +137,17 @@ impl Client {
         check("CreateCollection", Some(&answer))
     }
 
+    /// A timestamp of the server.
+    ///
+    /// # Errors
+    /// Every failure and every answer but success.
+    pub async fn timestamp(&mut self) -> Result<u64, Failure> {
+        let request = pb::AllocTimestampRequest::default();
+        let answer = self.rpc.alloc_timestamp(request).await?.into_inner();
+        check("AllocTimestamp", answer.status.as_ref())?;
+        Ok(answer.timestamp)
+    }
+
     /// Describes a collection: the number of its fields.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod data;
+pub mod echo;
 pub mod options;
 pub mod process;
 pub mod report;

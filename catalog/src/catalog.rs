@@ -215,6 +215,8 @@ pub trait Catalog: AccessControl + ResourceControl {
     /// A current collection by name or alias, with everything that belongs to it.
     /// Missing: 100 `collection not found[database=..][collection=..]`.
     async fn collection_get(&self, database: &str, name: &str) -> Result<Arc<Collection>, Fault>;
+    /// The id of a current collection by name or alias, without reading what belongs to it.
+    async fn collection_id(&self, database: &str, name: &str) -> Result<CollectionId, Fault>;
     /// A current collection by id.
     async fn collection_by_id(&self, id: CollectionId) -> Result<Arc<Collection>, Fault>;
     /// The collection as it was at a past time, by name or alias, from history.

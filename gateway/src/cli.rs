@@ -101,7 +101,8 @@ async fn serve(config: &Config) -> Result<ExitCode, String> {
 pub(crate) fn announce(config: &Config, running: &Running) -> Result<(), String> {
     let tls = if config.tls_cert.is_some() { " (TLS)" } else { "" };
     say(format!("gRPC     {}{tls}", running.listen))?;
-    say(format!("admin    http://{}", running.admin))?;
+    let scheme = if config.admin_tls { "https" } else { "http" };
+    say(format!("admin    {scheme}://{}", running.admin))?;
     say(format!("data     {}", config.data_dir.display()))?;
     say("millstream is ready")?;
     if !config.auth && !config.listen.ip().is_loopback() {

@@ -82,6 +82,8 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Authorities, in PEM, that must have signed the certificate of every client.
     pub tls_client_ca: Option<PathBuf>,
+    /// Whether the admin port, too, is reached by TLS only, with the same certificates.
+    pub admin_tls: bool,
     /// Rates that are not to be exceeded, as `[SCOPE.]KIND=RATE`; see [`crate::quota::Settings`].
     pub quota: Vec<String>,
 }
@@ -112,6 +114,7 @@ impl Default for Config {
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
+            admin_tls: false,
             quota: Vec::new(),
         }
     }
@@ -217,6 +220,11 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_ca: Option<PathBuf>,
+    /// Serve the admin port by TLS only, too
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_tls: Option<bool>,
     /// A rate that is not to be exceeded, as insert_mb=64 or collection.search_vps=100 (repeatable)
     #[arg(long, global = true, value_name = "[SCOPE.]KIND=RATE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -265,6 +273,9 @@ impl Config {
         }
         if self.tls_client_ca.is_some() && self.tls_cert.is_none() {
             return Err("tls_client_ca needs tls_cert and tls_key".to_owned());
+        }
+        if self.admin_tls && self.tls_cert.is_none() {
+            return Err("admin_tls needs tls_cert and tls_key".to_owned());
         }
         Settings::parse(&self.quota)?;
         Ok(self)
@@ -335,6 +346,7 @@ mod tests {
         assert!(with_file("catalog = \"mysql://x\"\n").unwrap_err().contains("mysql://x"));
         assert!(with_file("tls_cert = \"x\"\n").unwrap_err().contains("tls_key"));
         assert!(with_file("tls_client_ca = \"x\"\n").unwrap_err().contains("needs tls_cert"));
+        assert!(with_file("admin_tls = true\n").unwrap_err().contains("needs tls_cert"));
         assert!(with_file("quota = [\"rows=x\"]\n").unwrap_err().contains("rows=x"));
         let missing = Flags { config: Some("/nowhere/at/all.toml".into()), ..Flags::default() };
         assert!(load(&missing).unwrap_err().contains("does not exist"));

@@ -1,4 +1,5 @@
-//! `MetaCache`: collections by name, alias and id, read without a lock and without SQL.
+//! `MetaCache`: collections by name, alias and id, read without SQL. Its lock is held for a look or
+//! a change of one collection, however many are known.
 //!
 //! **Invariant.** A collection that was read before a change was announced is never kept after it:
 //! a fetch remembers the count of changes from before it began, and what it found is kept only if
@@ -14,20 +15,24 @@
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use millstream_catalog::catalog::Catalog;
 use millstream_catalog::model::{Collection, CollectionId, Fault};
+use parking_lot::{Mutex, RwLock};
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Known {
     by_id: HashMap<CollectionId, Arc<Collection>>,
     by_name: HashMap<String, HashMap<String, CollectionId>>,
 }
 
 impl Known {
+    fn named(&self, database: &str, name: &str) -> Option<&Arc<Collection>> {
+        self.by_id.get(self.by_name.get(database)?.get(name)?)
+    }
+
     fn keep(&mut self, collection: &Arc<Collection>) {
         self.forget(collection.id);
         self.by_id.insert(collection.id, Arc::clone(collection));
@@ -35,15 +40,6 @@ impl Known {
         for name in collection.names() {
             names.insert(name.clone(), collection.id);
         }
-    }
-
-    /// Whether it knows another version of this collection, and an older one.
-    fn is_behind(&self, found: &Collection) -> bool {
-        self.by_id.get(&found.id).is_some_and(|known| known.meta_version < found.meta_version)
-    }
-
-    fn is_ahead(&self, found: &Collection) -> bool {
-        self.by_id.get(&found.id).is_some_and(|known| known.meta_version > found.meta_version)
     }
 
     fn forget(&mut self, id: CollectionId) {
@@ -61,7 +57,7 @@ impl Known {
 
 #[derive(Default)]
 struct Shared {
-    known: ArcSwap<Known>,
+    known: RwLock<Known>,
     changes: AtomicU64,
     /// Names that are being taken away, with their databases.
     leaving: Mutex<Vec<(String, String)>>,
@@ -71,16 +67,17 @@ impl Shared {
     /// Forgets one collection, or all.
     fn invalidate(&self, id: Option<CollectionId>) {
         self.changes.fetch_add(1, Ordering::SeqCst);
+        let mut known = self.known.write();
         match id {
-            None => self.known.store(Arc::default()),
-            Some(id) => {
-                self.known.rcu(|known| {
-                    let mut known = Known::clone(known);
-                    known.forget(id);
-                    known
-                });
-            }
+            None => *known = Known::default(),
+            Some(id) => known.forget(id),
         }
+    }
+
+    fn is_leaving(&self, found: &Collection) -> bool {
+        self.leaving.lock().iter().any(|(database, name)| {
+            *database == found.database_name && found.names().any(|one| one == name)
+        })
     }
 }
 
@@ -92,7 +89,7 @@ pub struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let mut leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = self.shared.leaving.lock();
         if let Some(at) = leaving.iter().position(|of| *of == self.of) {
             leaving.swap_remove(at);
         }
@@ -119,12 +116,9 @@ impl MetaCache {
     /// # Errors
     /// Code 100 when there is none; errors of the catalog.
     pub async fn get(&self, database: &str, name: &str) -> Result<Arc<Collection>, Fault> {
-        {
-            let known = self.shared.known.load();
-            let id = known.by_name.get(database).and_then(|names| names.get(name));
-            if let Some(found) = id.and_then(|id| known.by_id.get(id)) {
-                return Ok(Arc::clone(found));
-            }
+        let known = self.shared.known.read().named(database, name).map(Arc::clone);
+        if let Some(found) = known {
+            return Ok(found);
         }
         let changes = self.shared.changes.load(Ordering::SeqCst);
         let found = self.catalog.collection_get(database, name).await?;
@@ -132,13 +126,26 @@ impl MetaCache {
         Ok(found)
     }
 
+    /// The id of a current collection by name or alias, without reading what belongs to it.
+    ///
+    /// # Errors
+    /// Code 100 when there is none; errors of the catalog.
+    pub async fn id(&self, database: &str, name: &str) -> Result<CollectionId, Fault> {
+        let known = self.shared.known.read().named(database, name).map(|found| found.id);
+        match known {
+            Some(id) => Ok(id),
+            None => self.catalog.collection_id(database, name).await,
+        }
+    }
+
     /// A current collection by id.
     ///
     /// # Errors
     /// Code 100 when there is none; errors of the catalog.
     pub async fn get_by_id(&self, id: CollectionId) -> Result<Arc<Collection>, Fault> {
-        if let Some(found) = self.shared.known.load().by_id.get(&id) {
-            return Ok(Arc::clone(found));
+        let known = self.shared.known.read().by_id.get(&id).map(Arc::clone);
+        if let Some(found) = known {
+            return Ok(found);
         }
         let changes = self.shared.changes.load(Ordering::SeqCst);
         let found = self.catalog.collection_by_id(id).await?;
@@ -154,41 +161,25 @@ impl MetaCache {
     /// Says that a name is being taken away from what it stands for, until that is forgotten.
     pub fn leaving(&self, database: &str, name: &str) -> Leaving {
         let of = (database.to_owned(), name.to_owned());
-        let mut leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        leaving.push(of.clone());
+        self.shared.leaving.lock().push(of.clone());
         Leaving { shared: Arc::clone(&self.shared), of }
     }
 
-    fn is_leaving(&self, found: &Collection) -> bool {
-        let leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        leaving.iter().any(|(database, name)| {
-            *database == found.database_name && found.names().any(|one| one == name)
-        })
-    }
-
+    /// Keeps what was found, unless something was announced since `changes` were counted. A change
+    /// that is announced while it is kept waits for the lock, and then forgets it.
     fn keep(&self, changes: u64, found: &Arc<Collection>) {
-        if self.shared.known.load().is_behind(found) {
-            self.invalidate(found.id);
+        let shared = &*self.shared;
+        let mut known = shared.known.write();
+        let before = known.by_id.get(&found.id).map(|before| before.meta_version);
+        if before.is_some_and(|before| before < found.meta_version) {
+            shared.changes.fetch_add(1, Ordering::SeqCst);
+            known.forget(found.id);
             return;
         }
-        let settled = || self.shared.changes.load(Ordering::SeqCst) == changes;
-        if !settled() || self.is_leaving(found) {
-            return;
-        }
-        self.shared.known.rcu(|known| {
-            let mut known = Known::clone(known);
-            if !known.is_ahead(found) {
-                known.keep(found);
-            }
-            known
-        });
-        // A change announced while it was stored may have found nothing to forget.
-        if !settled() || self.is_leaving(found) {
-            self.shared.known.rcu(|known| {
-                let mut known = Known::clone(known);
-                known.forget(found.id);
-                known
-            });
+        let settled = shared.changes.load(Ordering::SeqCst) == changes;
+        let newer = before.is_some_and(|before| before > found.meta_version);
+        if settled && !newer && !shared.is_leaving(found) {
+            known.keep(found);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::Listener;
 use hashbrown::HashMap;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::Clock;
@@ -136,9 +137,17 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
     let (listen, admin) = (address(&listener)?, address(&admin_listener)?);
     let routes = admin::router(Admin { gateway: Arc::clone(&gateway), metrics });
     let service = Service::new(Arc::clone(&gateway));
+    let admin_task = match tls.clone().filter(|_| config.admin_tls) {
+        None => serve_admin(admin_listener, routes, stopping.clone()),
+        Some(tls) => {
+            let https = tls.https(admin_listener, stopping.clone());
+            let https = https.map_err(|e| StartError::Other(e.to_string()))?;
+            serve_admin(https, routes, stopping.clone())
+        }
+    };
     let tasks = vec![
         serve_grpc(listener, tls, &gateway, service, health_service, stopping.clone())?,
-        serve_admin(admin_listener, routes, stopping.clone()),
+        admin_task,
     ];
     let background = in_background.map(|task| task.abort_handle());
     Ok(Running {
@@ -347,11 +356,14 @@ where
     Ok(tokio::spawn(task))
 }
 
-fn serve_admin(
-    listener: TcpListener,
+fn serve_admin<L: Listener>(
+    listener: L,
     routes: axum::Router,
     stopping: CancellationToken,
-) -> JoinHandle<()> {
+) -> JoinHandle<()>
+where
+    L::Addr: std::fmt::Debug,
+{
     tokio::spawn(async move {
         let serve = axum::serve(listener, routes);
         if let Err(error) = serve.with_graceful_shutdown(stopping.cancelled_owned()).await {

@@ -1,10 +1,11 @@
-//! TLS of the gRPC port: certificates from files, read again when these change.
+//! TLS of the ports: certificates from files, read again when these change.
 //!
 //! A connection keeps the certificate that it began with; the next one gets the new one. Files
 //! that cannot be used, a certificate that was replaced before its key included, leave things as
 //! they are until they can.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use axum::serve::Listener;
 use futures::Stream;
 use futures::stream::poll_fn;
 use rustls::crypto::ring::default_provider;
@@ -91,9 +93,7 @@ impl Files {
                 builder.with_client_cert_verifier(verifier.build().map_err(broken(path))?)
             }
         };
-        let mut config = builder.with_single_cert(certs, key).map_err(broken(&self.cert))?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(config)
+        builder.with_single_cert(certs, key).map_err(broken(&self.cert))
     }
 }
 
@@ -154,20 +154,36 @@ impl Tls {
         }
     }
 
-    /// The connections of a listener, each once its client has agreed.
+    /// The connections of a listener for gRPC, each once its client has agreed.
     pub fn incoming(
         self: Arc<Tls>,
         listener: TcpListener,
         stopping: CancellationToken,
     ) -> impl Stream<Item = io::Result<Connection>> {
         let (sender, mut ready) = mpsc::channel(1);
-        tokio::spawn(self.accept(listener, sender, stopping));
+        tokio::spawn(self.accept(listener, b"h2", sender, stopping));
         poll_fn(move |context| ready.poll_recv(context).map(|next| next.map(Ok)))
+    }
+
+    /// The connections of a listener for HTTP, each once its client has agreed.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn https(
+        self: Arc<Tls>,
+        listener: TcpListener,
+        stopping: CancellationToken,
+    ) -> io::Result<Https> {
+        let address = listener.local_addr()?;
+        let (sender, ready) = mpsc::channel(1);
+        tokio::spawn(self.accept(listener, b"http/1.1", sender, stopping));
+        Ok(Https { address, ready })
     }
 
     async fn accept(
         self: Arc<Tls>,
         listener: TcpListener,
+        protocol: &'static [u8],
         sender: mpsc::Sender<Connection>,
         stopping: CancellationToken,
     ) {
@@ -182,7 +198,9 @@ impl Tls {
                 }
             };
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let acceptor = TlsAcceptor::from(self.config.load_full());
+            let mut config = ServerConfig::clone(&self.config.load());
+            config.alpn_protocols = vec![protocol.to_vec()];
+            let acceptor = TlsAcceptor::from(Arc::new(config));
             let sender = sender.clone();
             tokio::spawn(async move {
                 let agreed = tokio::time::timeout(HANDSHAKE, agree(acceptor, tcp)).await;
@@ -201,6 +219,29 @@ impl Tls {
 async fn agree(acceptor: TlsAcceptor, tcp: TcpStream) -> io::Result<Connection> {
     tcp.set_nodelay(true)?;
     acceptor.accept(tcp).await.map(Connection)
+}
+
+/// Encrypted connections of a port for HTTP.
+pub struct Https {
+    address: SocketAddr,
+    ready: mpsc::Receiver<Connection>,
+}
+
+impl Listener for Https {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        match self.ready.recv().await {
+            Some(connection) => (connection, self.address),
+            // The server is stopping.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
 }
 
 /// An encrypted connection.

@@ -2,16 +2,10 @@
 // Usage: node access.cjs HOST:PORT
 const assert = require("node:assert/strict");
 const { DataType, MilvusClient } = require("@zilliz/milvus2-sdk-node");
+const { ok, run } = require("./support.cjs");
 
 const NAME = "node_access";
 const address = process.argv[2];
-
-/** Stops when an answer carries an error. */
-function ok(answer, what) {
-  const status = answer.status ?? answer;
-  assert.equal(status.error_code, "Success", `${what}: ${status.reason}`);
-  return answer;
-}
 
 /** Stops unless a call is refused with this text, by an answer or by gRPC. */
 async function refused(call, text) {
@@ -108,7 +102,4 @@ async function main() {
   process.exit(0);
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+run(main);

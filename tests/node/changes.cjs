@@ -1,36 +1,14 @@
 // The Node SDK, unmodified: fields that are added, truncation, times to live.
 // Usage: node changes.cjs HOST:PORT
 const assert = require("node:assert/strict");
-const { ConsistencyLevelEnum, DataType, MilvusClient } = require("@zilliz/milvus2-sdk-node");
+const { DataType } = require("@zilliz/milvus2-sdk-node");
+const { connect, ok, run, small } = require("./support.cjs");
 
-const DIM = 4;
 const NAME = "node_changes";
 
-/** Stops when an answer carries an error. */
-function ok(answer, what) {
-  const status = answer.status ?? answer;
-  assert.equal(status.error_code, "Success", `${what}: ${status.reason}`);
-  return answer;
-}
-
 async function main() {
-  const client = new MilvusClient({ address: process.argv[2] });
-  await client.connectPromise;
-  ok(await client.dropCollection({ collection_name: NAME }), "drop");
-  ok(
-    await client.createCollection({
-      collection_name: NAME,
-      consistency_level: ConsistencyLevelEnum.Strong,
-      fields: [
-        { name: "id", data_type: DataType.Int64, is_primary_key: true, autoID: false },
-        { name: "vector", data_type: DataType.FloatVector, dim: DIM },
-      ],
-    }),
-    "create",
-  );
-  const index = { field_name: "vector", index_type: "FLAT", metric_type: "L2" };
-  ok(await client.createIndex({ collection_name: NAME, ...index }), "index");
-  ok(await client.loadCollectionSync({ collection_name: NAME }), "load");
+  const client = await connect();
+  await small(client, NAME);
   const insert = async (ids, more) => {
     const data = ids.map((id) => ({ id, vector: [id, 0, 0, 0], ...more }));
     ok(await client.insert({ collection_name: NAME, data }), "insert");
@@ -72,7 +50,4 @@ async function main() {
   console.log("changes: ok");
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+run(main);

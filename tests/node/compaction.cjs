@@ -1,30 +1,13 @@
 // The Node SDK, unmodified: a compaction, its state and its plans.
 // Usage: node compaction.cjs HOST:PORT
 const assert = require("node:assert/strict");
-const { ConsistencyLevelEnum, DataType, MilvusClient } = require("@zilliz/milvus2-sdk-node");
+const { connect, ok, run, small } = require("./support.cjs");
 
 const NAME = "node_compaction";
 
-/** Stops when an answer carries an error. */
-function ok(answer, what) {
-  const status = answer.status ?? answer;
-  assert.equal(status.error_code, "Success", `${what}: ${status.reason}`);
-  return answer;
-}
-
 async function main() {
-  const client = new MilvusClient({ address: process.argv[2] });
-  await client.connectPromise;
-  ok(await client.dropCollection({ collection_name: NAME }), "drop");
-  const fields = [
-    { name: "id", data_type: DataType.Int64, is_primary_key: true, autoID: false },
-    { name: "vector", data_type: DataType.FloatVector, dim: 4 },
-  ];
-  const consistency_level = ConsistencyLevelEnum.Strong;
-  ok(
-    await client.createCollection({ collection_name: NAME, consistency_level, fields, shards_num: 1 }),
-    "create",
-  );
+  const client = await connect();
+  await small(client, NAME, { shards_num: 1 });
   for (let part = 0; part < 3; part++) {
     const data = Array.from({ length: 50 }, (_, i) => ({ id: part * 50 + i, vector: [i, 0, 0, 0] }));
     ok(await client.insert({ collection_name: NAME, data }), "insert");
@@ -49,7 +32,4 @@ async function main() {
   console.log("compaction: ok");
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+run(main);

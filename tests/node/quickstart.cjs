@@ -1,18 +1,12 @@
 // The Node SDK, unmodified: schema, insert, index, load, search, query, delete, upsert, drop.
 // Usage: node quickstart.cjs HOST:PORT
 const assert = require("node:assert/strict");
-const { ConsistencyLevelEnum, DataType, MilvusClient } = require("@zilliz/milvus2-sdk-node");
+const { ConsistencyLevelEnum, DataType } = require("@zilliz/milvus2-sdk-node");
+const { connect, ok, run } = require("./support.cjs");
 
 const ROWS = 1000;
 const DIM = 8;
 const NAME = "node_quickstart";
-
-/** Stops when an answer carries an error. */
-function ok(answer, what) {
-  const status = answer.status ?? answer;
-  assert.equal(status.error_code, "Success", `${what}: ${status.reason}`);
-  return answer;
-}
 
 /** A vector that differs for every row. */
 const vector = (row) => Array.from({ length: DIM }, (_, i) => ((row * 37 + i * 11) % 101) / 10);
@@ -20,8 +14,7 @@ const vector = (row) => Array.from({ length: DIM }, (_, i) => ((row * 37 + i * 1
 const distance = (a, b) => a.reduce((sum, x, i) => sum + (x - b[i]) ** 2, 0);
 
 async function main() {
-  const client = new MilvusClient({ address: process.argv[2] });
-  await client.connectPromise;
+  const client = await connect();
   ok(await client.checkHealth(), "health");
   assert.ok((await client.getVersion()).version, "a version");
   ok(await client.dropCollection({ collection_name: NAME }), "drop");
@@ -120,7 +113,4 @@ async function main() {
   console.log("node quickstart: ok");
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+run(main);

@@ -2,6 +2,7 @@
 // Usage: node tls.cjs one-way|mutual FOLDER HOST:PORT
 const assert = require("node:assert/strict");
 const { MilvusClient } = require("@zilliz/milvus2-sdk-node");
+const { run } = require("./support.cjs");
 
 const [mode, folder, address] = process.argv.slice(2);
 
@@ -26,7 +27,4 @@ async function main() {
   process.exit(0);
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+run(main);

@@ -1,18 +1,12 @@
 // The Node SDK, unmodified: every vector type, arrays, nulls, and kinds of search.
 // Usage: node types.cjs HOST:PORT
 const assert = require("node:assert/strict");
-const { ConsistencyLevelEnum, DataType, MilvusClient } = require("@zilliz/milvus2-sdk-node");
+const { ConsistencyLevelEnum, DataType } = require("@zilliz/milvus2-sdk-node");
+const { connect, ok, run } = require("./support.cjs");
 
 const ROWS = 200;
 const DIM = 16;
 const NAME = "node_types";
-
-/** Stops when an answer carries an error. */
-function ok(answer, what) {
-  const status = answer.status ?? answer;
-  assert.equal(status.error_code, "Success", `${what}: ${status.reason}`);
-  return answer;
-}
 
 /** A vector that differs for every row, of whole numbers that every type can hold. */
 const vector = (row) =>
@@ -68,8 +62,7 @@ async function create(client) {
 }
 
 async function main() {
-  const client = new MilvusClient({ address: process.argv[2] });
-  await client.connectPromise;
+  const client = await connect();
   await create(client);
   const data = Array.from({ length: ROWS }, (_, i) => ({
     id: i,
@@ -129,7 +122,4 @@ async function main() {
   await client.closeConnection();
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+run(main);

@@ -101,7 +101,13 @@ fn launch(
     command.args(["--admin-listen", &admin.to_string()]).args(arguments);
     let mut process = Process::start(&mut command, &folder.join("millstream.log"))?;
     let end = Instant::now() + START_LIMIT;
-    while !healthy(admin) {
+    // By TLS it is not asked: the line that it prints then has to do.
+    let tls = arguments.iter().any(|argument| argument == "--admin-tls");
+    let ready = |process: &Process| match tls {
+        true => process.output().contains("millstream is ready"),
+        false => healthy(admin),
+    };
+    while !ready(&process) {
         if let Some(status) = process.ended() {
             let text = format!("the server ended with {status}:\n{}", process.output());
             return Err(io::Error::other(text));

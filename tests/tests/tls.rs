@@ -88,11 +88,12 @@ impl Files {
     }
 }
 
-/// Connects by TLS, trusting an authority, perhaps with a certificate of one's own.
-async fn connect(
+/// Agrees on TLS with a server for a protocol, trusting an authority, perhaps with a certificate of
+/// one's own.
+async fn agree(
     address: SocketAddr,
-    name: &str,
-    trusted: &str,
+    protocol: &[u8],
+    (name, trusted): (&str, &str),
     own: Option<&(String, String)>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
@@ -110,16 +111,40 @@ async fn connect(
             builder.with_client_auth_cert(vec![cert], key).expect("a pair")
         }
     };
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let tcp = TcpStream::connect(address).await?;
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+}
+
+/// Connects for gRPC.
+async fn connect(
+    address: SocketAddr,
+    name: &str,
+    trusted: &str,
+    own: Option<&(String, String)>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let mut stream = agree(address, b"h2", (name, trusted), own).await?;
     // A certificate of the client is judged after its side of the handshake.
     stream.write_all(HELLO).await?;
     let mut first = [0; 9];
     stream.read_exact(&mut first).await?;
     assert_eq!(first[3], 4, "a server of HTTP/2 begins with its settings");
     Ok(stream)
+}
+
+/// Asks the admin port whether the server is well.
+async fn health(
+    address: SocketAddr,
+    trusted: &str,
+    own: Option<&(String, String)>,
+) -> io::Result<String> {
+    let mut stream = agree(address, b"http/1.1", ("localhost", trusted), own).await?;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// What certificate a server shows.
@@ -182,6 +207,29 @@ async fn with_an_authority_of_clients_each_needs_its_certificate() {
         assert!(answer.is_err(), "let in");
     }
     connect(address, "localhost", &authority.pem, Some(&good)).await.expect("connected");
+}
+
+#[tokio::test]
+async fn the_admin_port_is_reached_by_tls_alone_when_it_is_to_be() {
+    let (authority, files) = (Authority::new("good"), Files::new());
+    files.write_pair("server", &authority.sign(&["localhost"], false));
+    files.write("clients.pem", &authority.pem);
+    let clients = files.path("clients.pem").display().to_string();
+    let site = files.start(Variant::Embedded, &["--tls-client-ca", &clients, "--admin-tls"]);
+    let admin = site.server.admin;
+    let own = authority.sign(&["ann"], false);
+    let answer = health(admin, &authority.pem, Some(&own)).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("OK"), "{answer}");
+    assert!(health(admin, &authority.pem, None).await.is_err(), "let in without a certificate");
+    let other = Authority::new("other");
+    assert!(health(admin, &other.pem, Some(&own)).await.is_err(), "nobody should trust it");
+
+    let mut plain = TcpStream::connect(admin).await.expect("a connection");
+    plain.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    let mut answer = Vec::new();
+    let _ended_either_way = plain.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    connect(site.server.address, "localhost", &authority.pem, Some(&own)).await.expect("gRPC");
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use millstream_benches::client::{Failure, insert_request, search_request};
+use futures::future::try_join_all;
+use millstream_benches::client::{Client, Failure, insert_request, search_request};
 use millstream_benches::data::unit_vectors;
+use millstream_benches::echo;
 use millstream_benches::report::Figure;
 use millstream_gateway::pb::common::ConsistencyLevel::Strong;
 
@@ -31,6 +33,44 @@ pub(crate) async fn idle(bench: &Bench) -> Result<(), Failure> {
             .print();
     }
     Ok(())
+}
+
+/// Timestamps over gRPC, against a bare server that answers the same messages.
+pub(crate) async fn timestamps(bench: &Bench) -> Result<(), Failure> {
+    /// The servers take turns so often, so that both meet the same machine.
+    const ROUNDS: usize = 5;
+    let mut server = bench.server().await?;
+    let bare = Client::connect(&echo::start()?.to_string()).await?;
+    let ours = server.connect().await?;
+    for callers in [1, 16] {
+        let calls = bench.times(4_000) / callers;
+        let (mut rates, mut peers) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            peers.push(timestamps_per_s(&bare, callers, calls).await?);
+            rates.push(timestamps_per_s(&ours, callers, calls).await?);
+        }
+        let median = |mut all: Vec<f64>| {
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        };
+        Figure::new(format!("alloc_timestamp_c{callers}"), median(rates), "/s")
+            .against("a bare gRPC echo", median(peers))
+            .ratio_at_least(0.8)
+            .print();
+    }
+    Ok(())
+}
+
+async fn timestamps_per_s(client: &Client, callers: usize, calls: usize) -> Result<f64, Failure> {
+    let began = Instant::now();
+    let call = |mut client: Client| async move {
+        for _ in 0..calls {
+            client.timestamp().await?;
+        }
+        Ok::<_, Failure>(())
+    };
+    try_join_all((0..callers).map(|_| call(client.clone()))).await?;
+    Ok((callers * calls) as f64 / began.elapsed().as_secs_f64())
 }
 
 /// From the start of the process to the first complete answer, with 100,000 rows in the log.

@@ -17,15 +17,24 @@ pub(super) async fn get(
     name: &str,
     at: At,
 ) -> Result<Arc<Collection>, Fault> {
+    let row = find(txn, database, name, at).await?;
+    rows::collection(txn, row, at).await
+}
+
+/// The row of the current collection with a name or an alias, now or at a past time.
+pub(super) async fn find(
+    txn: &mut dyn Txn,
+    database: &str,
+    name: &str,
+    at: At,
+) -> Result<Row, Fault> {
     let owner = database::row(txn, database, at).await?;
     let found = match txn.find(Table::Collections, owner.id, name, at).await? {
         None => alias::target(txn, owner.id, name, at).await?,
         found => found,
     };
-    match found {
-        Some(row) if row.state == RowState::Current => rows::collection(txn, row, at).await,
-        _ => Err(Fault::collection_not_found(database, name)),
-    }
+    let current = found.filter(|row| row.state == RowState::Current);
+    current.ok_or_else(|| Fault::collection_not_found(database, name))
 }
 
 /// The row of the current collection with a name of its own in a database.

@@ -278,6 +278,11 @@ impl Catalog for StoredCatalog {
         collection::get(&mut *self.store.read().await?, database, name, At::Now).await
     }
 
+    async fn collection_id(&self, database: &str, name: &str) -> Result<CollectionId, Fault> {
+        let row = collection::find(&mut *self.store.read().await?, database, name, At::Now).await?;
+        Ok(CollectionId(row.id))
+    }
+
     async fn collection_by_id(&self, id: CollectionId) -> Result<Arc<Collection>, Fault> {
         collection::by_id(&mut *self.store.read().await?, id).await
     }

@@ -42,7 +42,7 @@ async fn create(catalog: &StoredCatalog, name: &str, request: u128) -> Collectio
 
 /// Whether a name is answered from memory.
 fn is_warm(cache: &MetaCache, name: &str) -> bool {
-    cache.shared.known.load().by_name.get("default").is_some_and(|names| names.contains_key(name))
+    cache.shared.known.read().named("default", name).is_some()
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use millstream_catalog::model::{Fault, LoadState, Partition, PartitionId};
-use millstream_catalog::origin;
 
 use super::{Context, keys, read};
 use crate::convert::status::success;
@@ -22,19 +21,10 @@ pub(super) async fn create(
     names::check_collection(&request.collection_name)?;
     names::check_partition(&request.partition_name)?;
     let database = context.database(&request.db_name);
-    let collection = gateway.collection(database, &request.collection_name).await?;
-    keys::check_free(&collection, "create partition")?;
-    let whole = collection.partitions.iter().all(|p| p.load == LoadState::Loaded);
-    let known = collection.partition(&request.partition_name).is_some();
-    let create = gateway.catalog.partition_create(collection.id, &request.partition_name);
-    if whole && !known {
-        let made = origin::apart(create).await?;
-        // A collection that is loaded whole stays so.
-        gateway.catalog.load_set(collection.id, &[made.id], LoadState::Loaded).await?;
-    } else {
-        create.await?;
-    }
-    gateway.cache.invalidate(collection.id);
+    // Only its id: a collection with thousands of partitions is not read for one more.
+    let id = gateway.cache.id(database, &request.collection_name).await?;
+    gateway.catalog.partition_create(id, &request.partition_name).await?;
+    gateway.cache.invalidate(id);
     Ok(success())
 }
 

@@ -7,34 +7,20 @@ use millstream_gateway::pb::schema::{DataType, FieldSchema};
 use millstream_tests::client::Client;
 use millstream_tests::rows::{field, int_key, pair, schema, text_field};
 
+use super::fields::{ELEMENTS, SCALARS, VECTORS};
 use super::{Case, INVALID, PLAIN, case};
 
 /// The collection with a field of every type and no index.
 const NAME: &str = "bare";
 
-const VECTORS: [(&str, DataType, &str); 6] = [
-    ("floats", DataType::FloatVector, "float"),
-    ("halves", DataType::Float16Vector, "float"),
-    ("brains", DataType::BFloat16Vector, "float"),
-    ("bytes", DataType::Int8Vector, "float"),
-    ("bits", DataType::BinaryVector, "binary"),
-    ("sparse", DataType::SparseFloatVector, "sparse"),
-];
-const SCALARS: [(&str, DataType); 7] = [
-    ("flag", DataType::Bool),
-    ("tiny", DataType::Int8),
-    ("small", DataType::Int16),
-    ("middle", DataType::Int32),
-    ("large", DataType::Int64),
-    ("single", DataType::Float),
-    ("double", DataType::Double),
-];
-const ARRAYS: [(&str, DataType); 4] = [
-    ("flags", DataType::Bool),
-    ("larges", DataType::Int64),
-    ("doubles", DataType::Double),
-    ("words", DataType::VarChar),
-];
+/// What index types and metrics say of the vectors of a type.
+fn class_of(vector: DataType) -> &'static str {
+    match vector {
+        DataType::BinaryVector => "binary",
+        DataType::SparseFloatVector => "sparse",
+        _ => "float",
+    }
+}
 
 /// Index types of vectors, what they are for (as their refusals say it), and the metric that fits.
 const TYPES: [(&str, &str, &str); 15] = [
@@ -57,7 +43,7 @@ const TYPES: [(&str, &str, &str); 15] = [
 
 /// Makes the collection.
 pub(crate) async fn prepare(client: &Client) {
-    let vector = |&(name, data_type, _): &(&str, DataType, &str)| {
+    let vector = |&(name, data_type): &(&str, DataType)| {
         let sparse = data_type == DataType::SparseFloatVector;
         let type_params = if sparse { Vec::new() } else { vec![pair("dim", 16)] };
         FieldSchema { type_params, ..field(name, data_type) }
@@ -68,8 +54,8 @@ pub(crate) async fn prepare(client: &Client) {
         ..field(name, DataType::Array)
     };
     let mut fields = vec![int_key(), text_field("word", 8), field("doc", DataType::Json)];
-    fields.extend(SCALARS.iter().map(|(name, data_type)| field(name, *data_type)));
-    fields.extend(ARRAYS.iter().map(array));
+    fields.extend(SCALARS[..7].iter().map(|(name, data_type)| field(name, *data_type)));
+    fields.extend(ELEMENTS.iter().map(array));
     fields.extend(VECTORS.iter().map(vector));
     client.create(&schema(NAME, fields), 1).await.expect("a collection");
 }
@@ -99,7 +85,8 @@ pub(crate) fn cases() -> Vec<Case> {
 fn other_vectors() -> Vec<Case> {
     let mut cases = Vec::new();
     for (kind, on, metric) in TYPES {
-        for (field, data_type, class) in VECTORS {
+        for (field, data_type) in VECTORS {
+            let class = class_of(data_type);
             // HNSW has binary vectors too.
             let fits = on.starts_with(class)
                 || (kind == "HNSW" && class == "binary")
@@ -153,7 +140,7 @@ fn unknown() -> Vec<Case> {
         }
     }
     for kind in ["STL_SORT", "Trie", "INVERTED", "BITMAP", "NGRAM", "RTREE"] {
-        for (field, ..) in VECTORS {
+        for (field, _) in VECTORS {
             let due = format!("invalid index type: {kind} cannot be built on vector field {field}");
             cases.push(case(
                 format!("{kind} on {field}"),
@@ -195,7 +182,8 @@ fn metrics() -> Vec<Case> {
     let known = &all[..8];
     let mut cases = Vec::new();
     for (kind, on, _) in TYPES.into_iter().chain([("AUTOINDEX", "", "")]) {
-        for (field, _, class) in VECTORS {
+        for (field, data_type) in VECTORS {
+            let class = class_of(data_type);
             if !(on.is_empty() || on.starts_with(class)) || (kind == "SCANN" && field != "floats") {
                 continue;
             }

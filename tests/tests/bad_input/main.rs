@@ -13,6 +13,7 @@ mod changes;
 mod corpus;
 mod ddl;
 mod expressions;
+mod fields;
 mod indexes;
 mod keys;
 mod limits;

@@ -16,6 +16,7 @@ use millstream_tests::client::Client;
 use millstream_tests::rows::{field, float_bytes, int_key, pair, schema};
 use prost::Message;
 
+use super::fields::{ELEMENTS, SCALARS, VECTORS};
 use super::{Case, INVALID, case};
 use faults::all;
 
@@ -27,37 +28,6 @@ const WIDE: i64 = 8;
 const CAPACITY: usize = 3;
 /// Longest text in bytes, alone and in an array.
 const LENGTH: usize = 4;
-
-/// Scalars, then the element types of arrays.
-const SCALARS: [(&str, DataType); 9] = [
-    ("flag", DataType::Bool),
-    ("tiny", DataType::Int8),
-    ("small", DataType::Int16),
-    ("middle", DataType::Int32),
-    ("large", DataType::Int64),
-    ("single", DataType::Float),
-    ("double", DataType::Double),
-    ("word", DataType::VarChar),
-    ("doc", DataType::Json),
-];
-const ELEMENTS: [(&str, DataType); 8] = [
-    ("flags", DataType::Bool),
-    ("tinies", DataType::Int8),
-    ("smalls", DataType::Int16),
-    ("middles", DataType::Int32),
-    ("larges", DataType::Int64),
-    ("singles", DataType::Float),
-    ("doubles", DataType::Double),
-    ("words", DataType::VarChar),
-];
-const VECTORS: [(&str, DataType); 6] = [
-    ("floats", DataType::FloatVector),
-    ("halves", DataType::Float16Vector),
-    ("brains", DataType::BFloat16Vector),
-    ("bytes", DataType::Int8Vector),
-    ("bits", DataType::BinaryVector),
-    ("sparse", DataType::SparseFloatVector),
-];
 
 fn params(data_type: DataType, element: DataType) -> Vec<(&'static str, String)> {
     let mut params = Vec::new();
