@@ -297,11 +297,25 @@ impl Channel {
         }
     }
 
-    /// Puts compacted rows in the place of others.
-    pub(crate) fn compacted(&mut self, compacted: &Compacted) {
-        if let Some(shard) = self.shards.get_mut(&compacted.vchannel) {
-            shard.writer.compact(compacted.since, compacted.rows, &compacted.chunks);
+    /// Goes on with putting compacted rows in the place of others: first those that expired leave
+    /// the index, from the number `from` on and a bounded number at a time. The number to go on from,
+    /// until the rows are in their place.
+    pub(crate) fn compact(&mut self, compacted: &Compacted, from: u32) -> Option<u32> {
+        let Compacted { vchannel, since, expired, rows, chunks } = compacted;
+        let shard = self.shards.get_mut(vchannel)?;
+        let (slot, first_row, count) = *rows;
+        let mut changed = Vec::new();
+        let next = shard.writer.expire(slot, (from, first_row + count), *expired, &mut changed);
+        if !changed.is_empty() {
+            // What is counted through `closed` may have been told already.
+            let eff = self.closed.next();
+            shard.writer.count_from(eff);
+            Self::changed(&mut self.effects, vchannel.collection, eff, changed);
         }
+        if next.is_none() {
+            shard.writer.compact(*since, *rows, chunks);
+        }
+        next
     }
 
     fn enqueue(

@@ -1,16 +1,17 @@
 //! Compaction: few segments of live rows, the past while it is kept, and a kill at any moment.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use millstream_gateway::pb::{
-    GetCompactionPlansRequest, GetCompactionPlansResponse, ManualCompactionRequest,
-    ManualCompactionResponse,
+    AlterCollectionRequest, GetCompactionPlansRequest, GetCompactionPlansResponse,
+    ManualCompactionRequest, ManualCompactionResponse, TruncateCollectionRequest,
 };
 use millstream_tests::client::{Answer, accept, message, pinned, query};
 use millstream_tests::history::DIM;
 use millstream_tests::on_both;
-use millstream_tests::rows::read_longs;
+use millstream_tests::rows::{pair, read_longs};
 use millstream_tests::site::Site;
 use millstream_tests::workload::columns;
 
@@ -123,6 +124,99 @@ async fn the_past_can_be_read_as_long_as_it_is_kept(site: Site) {
     assert_eq!(read_longs(&answer.fields_data, "value"), [7]);
 }
 on_both!(the_past_can_be_read_as_long_as_it_is_kept, "--retention-seconds=0");
+
+/// Sets the seconds that rows live, or lets them live for ever.
+async fn set_ttl(site: &Site, name: &str, seconds: Option<&str>) {
+    let key = "collection.ttl.seconds";
+    let request = AlterCollectionRequest {
+        collection_name: name.into(),
+        properties: seconds.iter().map(|seconds| pair(key, seconds)).collect(),
+        delete_keys: if seconds.is_none() { vec![key.to_owned()] } else { Vec::new() },
+        ..Default::default()
+    };
+    let answer = message(site.client().rpc().alter_collection(request).await);
+    accept(answer.ok().as_ref()).expect("a time to live");
+}
+
+/// Waits until the store has so many files of rows.
+async fn files_become(site: &Site, wanted: usize) {
+    let store = site.data().join("store");
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut found = usize::MAX;
+    while found != wanted {
+        assert!(Instant::now() < end, "{found} files of rows, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut folders = vec![store.clone()];
+        found = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    true => folders.push(entry.path()),
+                    false => {
+                        let name = entry.file_name();
+                        found += usize::from(name.to_string_lossy().ends_with("-rows.arrow"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn rows_that_expired_go_with_their_segments(mut site: Site) {
+    site.client().prepare("brief", DIM, 1).await.expect("a collection");
+    let ids: Vec<i64> = (0..10_000).collect();
+    for part in ids.chunks(5_000) {
+        upsert(&site, "brief", part, 1).await.expect("rows");
+        site.client().flush("brief").await.expect("a flush");
+    }
+    set_ttl(&site, "brief", Some("1")).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    // Nothing brings back what expired.
+    set_ttl(&site, "brief", Some("3600")).await;
+    upsert(&site, "brief", &[3, 20_000], 7).await.expect("rows");
+    site.client().flush("brief").await.expect("a flush");
+    let _ = compact_all(&site, "brief").await;
+    files_become(&site, 1).await;
+    let young: BTreeMap<i64, i64> = [(3, 10), (20_000, 20_007)].into();
+    assert_eq!(all(&site, "brief").await, young);
+    assert_eq!(site.client().count("brief", "").await.expect("a count"), 2);
+    // Not even this, and keys of rows that are gone are free.
+    set_ttl(&site, "brief", None).await;
+    assert_eq!(site.client().count("brief", "").await.expect("a count"), 2);
+    upsert(&site, "brief", &[5], 8).await.expect("a row");
+    site.client().delete("brief", "id in [3, 4]").await.expect("a delete");
+    let after: BTreeMap<i64, i64> = [(5, 13), (20_000, 20_007)].into();
+    for _ in 0..2 {
+        assert_eq!(all(&site, "brief").await, after);
+        assert_eq!(site.client().count("brief", "").await.expect("a count"), 2);
+        site.kill();
+        site.restart().expect("a server that starts again");
+    }
+}
+on_both!(rows_that_expired_go_with_their_segments, "--retention-seconds=0");
+
+async fn what_was_truncated_gives_its_files_back(mut site: Site) {
+    site.client().prepare("cut", DIM, 1).await.expect("a collection");
+    let ids: Vec<i64> = (0..500).collect();
+    for add in 1..3 {
+        upsert(&site, "cut", &ids, add).await.expect("rows");
+        site.client().flush("cut").await.expect("a flush");
+    }
+    let request = TruncateCollectionRequest { collection_name: "cut".into(), ..Default::default() };
+    let answer = message(site.client().rpc().truncate_collection(request).await);
+    accept(answer.expect("an answer").status.as_ref()).expect("a truncation");
+    files_become(&site, 0).await;
+    upsert(&site, "cut", &ids[..5], 4).await.expect("rows");
+    site.client().flush("cut").await.expect("a flush");
+    for _ in 0..2 {
+        files_become(&site, 1).await;
+        assert_eq!(all(&site, "cut").await, ids[..5].iter().map(|id| (*id, id + 4)).collect());
+        assert_eq!(site.client().count("cut", "").await.expect("a count"), 5);
+        site.kill();
+        site.restart().expect("a server that starts again");
+    }
+}
+on_both!(what_was_truncated_gives_its_files_back, "--retention-seconds=0");
 
 /// What one client did to its own keys: the value of each key after the last write that was
 /// acknowledged, and what a write that was not may have made of it.

@@ -235,6 +235,12 @@ impl Chunk {
         row < self.rows_at(as_of) && (ended == 0 || ended > as_of.0)
     }
 
+    /// Whether a row ended, at whatever time.
+    pub(crate) fn is_ended(&self, row: usize) -> bool {
+        let ended = self.deleted_at.get().and_then(|times| times.get(row));
+        ended.is_some_and(|at| at.load(Ordering::Relaxed) != 0)
+    }
+
     /// The log position that brought a row.
     pub fn position(&self, row: usize) -> Position {
         let runs = self.runs.as_slice();

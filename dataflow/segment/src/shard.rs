@@ -172,6 +172,7 @@ impl ShardWriter {
             partitions: ArcSwap::from_pointee(Vec::new()),
             since: AtomicU64::new(0),
             expiry: ArcSwap::default(),
+            counted_from: AtomicU64::new(0),
             duplicates: reader,
         });
         ShardWriter {
@@ -248,10 +249,15 @@ impl ShardWriter {
         changed: &mut Vec<Applied>,
     ) {
         let mut ended = std::mem::take(&mut self.ended);
+        self.unindex(rows.into_iter().collect(), &mut ended);
+        self.finish_ended(eff, ended, changed);
+    }
+
+    /// Takes rows out of the index; those that were there go to `ended`.
+    fn unindex(&mut self, rows: Vec<RowRef>, ended: &mut Vec<RowRef>) {
         let (index, partitions, pk) = (&mut self.index, &self.partitions, self.pk);
         // Rows of one key leave its chain in one walk, however many they are.
         let mut left: Option<HashSet<RowRef>> = None;
-        let rows: Vec<RowRef> = rows.into_iter().collect();
         if index.has_duplicates() {
             left = Some(rows.iter().copied().collect());
         }
@@ -264,12 +270,11 @@ impl ShardWriter {
             let key_of = |row| key_in(partitions, pk, row);
             let before = ended.len();
             let ends = |r| left.as_ref().map_or(r == row, |left| left.contains(&r));
-            index.remove(chunk.key(pk, offset), key_of, ends, &mut ended);
+            index.remove(chunk.key(pk, offset), key_of, ends, ended);
             if let Some(left) = &mut left {
                 ended[before..].iter().for_each(|row| _ = left.remove(row));
             }
         }
-        self.finish_ended(eff, ended, changed);
     }
 
     fn slot(&mut self, id: PartitionId) -> Result<u32, WriteError> {

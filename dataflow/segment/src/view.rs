@@ -39,6 +39,8 @@ pub struct ShardView {
     pub(crate) since: AtomicU64,
     /// When rows expire.
     pub(crate) expiry: ArcSwap<Expiry>,
+    /// Counts of earlier times have rows that expired and are gone for good.
+    pub(crate) counted_from: AtomicU64,
     /// Rows that share their key with another live row: `(group, row)`, older rows first.
     pub(crate) duplicates: ListReader<[u64; 2]>,
 }
@@ -71,12 +73,14 @@ impl ShardView {
         self.specs.load_full()
     }
 
-    /// Whether rows of `partitions` (of all when empty) that came are expired at `as_of`.
+    /// Whether rows of `partitions` (of all when empty) that came are expired at `as_of`, or were and
+    /// are gone for good.
     pub fn has_expired(&self, as_of: Timestamp, partitions: &[PartitionId]) -> bool {
         let expired = self.expired_through(as_of);
         let wanted = |p: &&Arc<PartitionView>| is_wanted(p, partitions);
         let any = |p: &Arc<PartitionView>| p.chunks.load().iter().any(|c| c.rows_at(expired) > 0);
-        expired > Timestamp::MIN && self.partitions.load().iter().filter(wanted).any(any)
+        let gone = as_of.0 < self.counted_from.load(Ordering::Acquire);
+        gone || expired > Timestamp::MIN && self.partitions.load().iter().filter(wanted).any(any)
     }
 
     /// Rows that came by this time are expired at `as_of`.

@@ -37,7 +37,13 @@ impl Channel {
                     shard.writer.truncate(eff, &mut changed).map_err(|e| e.to_string())?;
                 }
             }
-            DdlRecord::TtlSet { ms } => shard.writer.set_ttl(eff, ms),
+            DdlRecord::TtlSet { ms } => {
+                shard.writer.set_ttl(eff, ms);
+                if shard.view.rows(&[]) > 0 {
+                    // Compaction goes by what is written out.
+                    self.effects.push(Effect::SealDue(vchannel));
+                }
+            }
             DdlRecord::CollectionDrop => self.drop_shard(vchannel, eff),
         }
         Self::changed(&mut self.effects, vchannel.collection, eff, changed);

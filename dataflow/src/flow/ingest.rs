@@ -1,6 +1,7 @@
 //! `ChannelSource`: applies the log of one channel, and says how far it is closed.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ struct Source {
     wake: SyncActivator,
     back: Receiver<Back>,
     back_sender: Sender<Back>,
+    /// What takes the place of others, and how far that is.
+    swaps: RefCell<VecDeque<(Compacted, u32)>>,
 }
 
 /// Builds the dataflow of a channel; the counts come back on the worker that owns it.
@@ -80,8 +83,19 @@ pub(super) fn build(
                     };
                     compactor.register(id, Box::new(reply));
                 }
-                let source =
-                    Source { id, setup, local, state, inbox, again, wake, back, back_sender };
+                let swaps = RefCell::default();
+                let source = Source {
+                    id,
+                    setup,
+                    local,
+                    state,
+                    inbox,
+                    again,
+                    wake,
+                    back,
+                    back_sender,
+                    swaps,
+                };
                 (source, capability)
             });
             move |output| {
@@ -126,7 +140,25 @@ impl Source {
             }
             self.carry_out(&mut channel, &mut counts);
         }
+        self.swap_some(&mut channel);
+        self.carry_out(&mut channel, &mut counts);
         counts
+    }
+
+    /// Goes on with putting compacted rows in the place of others: one step, whose rows are bounded.
+    fn swap_some(&self, channel: &mut Channel) {
+        let mut swaps = self.swaps.borrow_mut();
+        let Some((compacted, from)) = swaps.front_mut() else { return };
+        if let Some(next) = channel.compact(compacted, *from) {
+            *from = next;
+        } else {
+            let segment = compacted.chunks.first().and_then(|chunk| chunk.segment());
+            self.add_to_graphs(channel, compacted.vchannel, segment.into_iter());
+            swaps.pop_front();
+        }
+        if !swaps.is_empty() {
+            self.again.activate();
+        }
     }
 
     /// Does what applying asked for; changes of counts go to `counts`.
@@ -200,9 +232,8 @@ impl Source {
                 self.look(vchannel);
             }
             Back::Compacted(compacted) => {
-                channel.compacted(&compacted);
-                let segment = compacted.chunks.first().and_then(|chunk| chunk.segment());
-                self.add_to_graphs(channel, compacted.vchannel, segment.into_iter());
+                let first_row = compacted.rows.1;
+                self.swaps.borrow_mut().push_back((compacted, first_row));
             }
         }
     }

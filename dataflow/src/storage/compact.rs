@@ -1,6 +1,7 @@
 //! One compaction: the rows that stay of some segments in new files, then the swap in the manifest.
 //!
-//! Only rows go whose end is written out and lies at or before `since`. So the log's tail, which is
+//! Only rows go whose end is written out and lies at or before `since`, and rows that are expired
+//! both at `since` and at the time that the shard is written out through. So the log's tail, which is
 //! replayed over the manifest after a crash, finds every row that it may still ask for, and no read
 //! that is allowed sees the difference. Rows keep their numbers: ends and texts go on naming them.
 
@@ -10,7 +11,7 @@ use millstream_catalog::catalog::CompactCommit;
 use millstream_catalog::model::{
     Code, CollectionSchema, Fault, FileRef, Segment, SegmentId, ShardState, Timestamp, VChannel,
 };
-use millstream_segment::{Chunk, ColumnSpec, End, Merged, merge};
+use millstream_segment::{Chunk, ColumnSpec, End, Expiry, Merged, merge};
 use millstream_store::{Access, Store};
 
 use super::load::{NUMBERS, ROWS, RUNS, chunks_of};
@@ -34,8 +35,9 @@ pub(super) struct Place {
 pub(super) struct Output {
     pub(super) place: Place,
     pub(super) inputs: Vec<SegmentId>,
-    /// Rows that ended at or before this time are gone...
+    /// Rows that ended at or before this time are gone, and those that came by the other one...
     pub(super) since: Timestamp,
+    pub(super) expired: Timestamp,
     /// ... these ones, by their numbers in order.
     dropped: Vec<u32>,
     /// The segment with its rows, unless all of them are gone.
@@ -46,9 +48,19 @@ pub(super) struct Output {
 pub(crate) struct Compacted {
     pub(crate) vchannel: VChannel,
     pub(crate) since: Timestamp,
+    /// Rows that came by this time are expired and gone.
+    pub(crate) expired: Timestamp,
     /// Slot, first row and number of rows that are replaced.
     pub(crate) rows: (u32, u32, u32),
     pub(crate) chunks: Vec<Arc<Chunk>>,
+}
+
+/// Rows that came by this time are expired for every read from `since` on, and for every write that
+/// is replayed over what is written out.
+pub(super) fn expired_by(state: &ShardState, since: Timestamp) -> Timestamp {
+    // Of two times to live set at one moment the later one holds, and it may be in the log's tail.
+    let at = since.min(state.closed.prev());
+    Expiry::new(state.expiry.clone()).expired_through(at)
 }
 
 /// Writes what stays of `inputs`, neighbours of one slot in order.
@@ -80,6 +92,12 @@ pub(super) fn write(
     };
     let mut dropped: Vec<u32> = ends.iter().filter(within).map(|end| end.row.row).collect();
     drop(ends);
+    let expired = expired_by(state, since);
+    for chunk in &chunks {
+        for (run, rows) in chunk.runs_of(0, chunk.rows_at(expired)) {
+            dropped.extend(run.number..run.number + rows);
+        }
+    }
     dropped.sort_unstable();
     dropped.dedup();
     let merged = merge(&chunks, &dropped);
@@ -104,7 +122,7 @@ pub(super) fn write(
     };
     let place = Place { vchannel, slot, first_row, rows: end - first_row };
     let inputs = inputs.iter().map(|segment| segment.id).collect();
-    Ok(Output { place, inputs, since, dropped, segment })
+    Ok(Output { place, inputs, since, expired, dropped, segment })
 }
 
 /// Writes the files of a merged segment.

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, TryRecvError};
 use hashbrown::{HashMap, HashSet};
 use millstream_catalog::model::{
-    ChannelId, Code, CollectionId, Fault, Segment, SegmentId, Timestamp, VChannel,
+    ChannelId, Code, CollectionId, Fault, Segment, SegmentId, ShardState, Timestamp, VChannel,
 };
 use parking_lot::Mutex;
 
 use super::Flusher;
 use super::background::Background;
-use super::compact::{Compacted, Output, dead_of, write};
+use super::compact::{Compacted, Output, dead_of, expired_by, write};
 use super::graphs::{Graphs, give_way};
 use super::plan::{Plan, plans};
 use super::write::Known;
@@ -117,12 +117,22 @@ impl Work {
         let (Some(state), Some(dead)) = (&known.state, &mut known.dead) else {
             return Ok(Vec::new());
         };
-        if !(asked || keep.auto) || (dead.is_empty() && known.segments.len() < 2) {
+        let nothing = dead.is_empty() && state.expiry.is_empty() && known.segments.len() < 2;
+        if nothing || !(asked || keep.auto) {
             return Ok(Vec::new());
         }
         let since = self.shared.retention.candidate(collection, |c| self.shared.closed(c));
-        let dead = dead.by(since.unwrap_or(state.since));
-        Ok(plans(state, &known.segments, &dead, asked))
+        let since = since.unwrap_or(state.since);
+        let dead = dead.by(since);
+        let plans_of = |expired| plans(state, &known.segments, (&dead, expired), asked);
+        let plans = plans_of(expired_by(state, since));
+        let sealed = ShardState { closed: Timestamp::MAX, ..state.clone() };
+        let is_known = |plan: &Plan| plans.iter().any(|known| known.inputs == plan.inputs);
+        if !plans_of(expired_by(&sealed, since)).iter().all(is_known) {
+            // More rows are expired than the log's tail allows to drop.
+            self.flusher.storage().archive.seal_due(vchannel);
+        }
+        Ok(plans)
     }
 
     /// Carries a plan out up to the swap; nothing when what it is about changed meanwhile.
@@ -171,7 +181,7 @@ impl Work {
         let state = PlanState::Completed(segment.map(|(segment, _)| segment.id));
         self.note(task, state);
         let Some(output) = output else { return };
-        let Output { place, since, segment, inputs, .. } = output;
+        let Output { place, since, expired, segment, inputs, .. } = output;
         let chunks = segment.map_or_else(Vec::new, |(_, chunks)| chunks);
         tracing::debug!(shard = ?place.vchannel, ?inputs, ?state, "segments were compacted");
         let known = self.flusher.known(place.vchannel);
@@ -179,7 +189,7 @@ impl Work {
         let replies = self.replies.lock();
         if let Some(reply) = channel.and_then(|channel| replies.get(&channel)) {
             let rows = (place.slot, place.first_row, place.rows);
-            reply(Compacted { vchannel: place.vchannel, since, rows, chunks });
+            reply(Compacted { vchannel: place.vchannel, since, expired, rows, chunks });
         }
     }
 

@@ -84,11 +84,12 @@ struct Candidate {
 }
 
 /// What is worth compacting in a shard whose `segments` are in the order of their slots and rows.
-/// When somebody asked, that is everything that makes fewer segments or fewer dead rows.
+/// Dead are the rows that ended, as they are counted, and those that came by `expired`. When somebody
+/// asked, that is everything that makes fewer segments or fewer dead rows.
 pub(super) fn plans(
     state: &ShardState,
     segments: &[Arc<Segment>],
-    dead: &HashMap<SegmentId, u64>,
+    (dead, expired): (&HashMap<SegmentId, u64>, Timestamp),
     asked: bool,
 ) -> Vec<Plan> {
     let mut plans = Vec::new();
@@ -97,7 +98,8 @@ pub(super) fn plans(
         if slot.is_none_or(|slot| slot.dropped_at.is_some()) {
             continue;
         }
-        let candidates: Vec<Candidate> = of_slot.iter().map(|s| candidate(s, dead)).collect();
+        let candidate = |s: &Arc<Segment>| candidate(s, dead, expired);
+        let candidates: Vec<Candidate> = of_slot.iter().map(candidate).collect();
         let small = |c: &Candidate| c.bytes < SMALL_BYTES;
         for neighbours in candidates.chunk_by(|a, b| small(a) && small(b)) {
             if small(&neighbours[0]) {
@@ -110,9 +112,23 @@ pub(super) fn plans(
     plans
 }
 
-fn candidate(segment: &Segment, dead: &HashMap<SegmentId, u64>) -> Candidate {
+/// About how many rows of a segment came by `expired`: as if they came evenly.
+fn expired_rows(segment: &Segment, rows: u64, expired: Timestamp) -> u64 {
+    if expired < segment.min_ts || expired == Timestamp::MIN {
+        return 0;
+    }
+    let part = u128::from(expired.0 - segment.min_ts.0) * u128::from(rows);
+    let whole = u128::from(segment.max_ts.0.saturating_sub(segment.min_ts.0)).max(1);
+    u64::try_from(part / whole).unwrap_or(rows).max(1)
+}
+
+fn candidate(segment: &Segment, dead: &HashMap<SegmentId, u64>, expired: Timestamp) -> Candidate {
     let rows = u64::from(segment.rows).max(1);
-    let dead = dead.get(&segment.id).copied().unwrap_or(0).min(rows);
+    let expired = match segment.max_ts <= expired {
+        true => rows,
+        false => expired_rows(segment, rows, expired),
+    };
+    let dead = dead.get(&segment.id).copied().unwrap_or(0).saturating_add(expired).min(rows);
     let bytes = segment.file(ROWS).map_or(0, |file| file.bytes);
     let stays = u128::from(bytes) * u128::from(rows - dead) / u128::from(rows);
     Candidate { id: segment.id, rows, dead, bytes: u64::try_from(stays).unwrap_or(bytes) }
@@ -204,7 +220,7 @@ mod tests {
 
     fn planned(sizes: &[u64], dead: &[(i64, u64)], asked: bool) -> Vec<Vec<i64>> {
         let dead = dead.iter().map(|(id, rows)| (SegmentId(*id), *rows)).collect();
-        let plans = plans(&state(1), &segments(sizes), &dead, asked);
+        let plans = plans(&state(1), &segments(sizes), (&dead, Timestamp::MIN), asked);
         plans.iter().map(|p| p.inputs.iter().map(|id| id.0).collect()).collect()
     }
 
@@ -240,7 +256,27 @@ mod tests {
     fn segments_of_dropped_partitions_are_left_alone() {
         let mut state = state(1);
         state.slots[0].dropped_at = Some(Timestamp(5));
-        assert_eq!(plans(&state, &segments(&[1, 1, 1, 1]), &HashMap::new(), true), []);
+        let dead = (&HashMap::new(), Timestamp::MIN);
+        assert_eq!(plans(&state, &segments(&[1, 1, 1, 1]), dead, true), []);
+    }
+
+    #[test]
+    fn rows_that_expired_are_dead_too() {
+        let mut segments = segments(&[400]);
+        let segment = Arc::make_mut(&mut segments[0]);
+        (segment.min_ts, segment.max_ts) = (Timestamp(1_000), Timestamp(2_000));
+        let dead_at = |at: u64, asked: bool| {
+            let dead = [(SegmentId(1), 10)].into_iter().collect();
+            let plans = plans(&state(1), &segments, (&dead, Timestamp(at)), asked);
+            plans.first().map(|plan| plan.dead)
+        };
+        assert_eq!(dead_at(999, true), Some(10));
+        assert_eq!(dead_at(1_000, true), Some(11));
+        assert_eq!(dead_at(1_099, false), None);
+        assert_eq!(dead_at(1_100, false), Some(20));
+        assert_eq!(dead_at(1_500, false), Some(60));
+        assert_eq!(dead_at(2_000, false), Some(100));
+        assert_eq!(dead_at(9_000, false), Some(100));
     }
 
     #[test]

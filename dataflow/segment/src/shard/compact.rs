@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use hashbrown::HashMap;
 use millstream_catalog::model::Timestamp;
 
-use super::ShardWriter;
+use super::{Applied, Partition, ShardWriter, note};
+use crate::RowRef;
 use crate::rows::Chunk;
 use crate::view::unpack;
 
@@ -17,7 +18,69 @@ const DUPLICATES_MIN: usize = 1_024;
 #[cfg(test)]
 const DUPLICATES_MIN: usize = 4;
 
+/// Rows that are taken out of the index at a time.
+#[cfg(not(test))]
+const EXPIRED_MAX: usize = 4_096;
+#[cfg(test)]
+const EXPIRED_MAX: usize = 7;
+
+impl Partition {
+    /// Rows from the number `from` up to `to` that came by `expired` and did not end, up to `most`.
+    fn expired(
+        &self,
+        slot: u32,
+        (from, to): (u32, u32),
+        expired: Timestamp,
+        most: usize,
+    ) -> Vec<RowRef> {
+        let mut found = Vec::new();
+        let first = self.chunks.partition_point(|chunk| chunk.end_row() <= from);
+        for chunk in self.chunks[first..].iter().take_while(|chunk| chunk.first_row() < to) {
+            for (run, rows) in chunk.runs_of(0, chunk.rows_at(expired)) {
+                for row in run.row..run.row + rows {
+                    let number = run.number + (row - run.row);
+                    if found.len() == most || number >= to {
+                        return found;
+                    }
+                    if number >= from && !chunk.is_ended(row as usize) {
+                        found.push(RowRef { slot, row: number });
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
 impl ShardWriter {
+    /// Takes rows that came by `expired` out of the index before [`ShardWriter::compact`] takes them
+    /// away: rows of `slot` from the number `from` up to `to`, a bounded number of them; changes of
+    /// counts go to `changed`. They must be expired at every time that anybody reads or writes at.
+    /// The number to go on from, until there are no more.
+    pub fn expire(
+        &mut self,
+        slot: u32,
+        (from, to): (u32, u32),
+        expired: Timestamp,
+        changed: &mut Vec<Applied>,
+    ) -> Option<u32> {
+        let partition = self.partitions.get(slot as usize)?;
+        let rows = partition.expired(slot, (from, to), expired, EXPIRED_MAX);
+        let last = rows.last()?.row;
+        let mut gone = Vec::with_capacity(rows.len());
+        self.unindex(rows, &mut gone);
+        gone.iter().for_each(|row| _ = self.groups.remove(row));
+        let partition = &mut self.partitions[slot as usize];
+        partition.live -= gone.len() as i64;
+        note(changed, partition.id, -(gone.len() as i64));
+        Some(last + 1)
+    }
+
+    /// From this time on the counts know of the rows that [`ShardWriter::expire`] took away.
+    pub fn count_from(&self, eff: Timestamp) {
+        self.view.counted_from.fetch_max(eff.0, Ordering::AcqRel);
+    }
+
     /// Puts stored chunks in the place of sealed rows with `rows` numbers from `first_row` on. Rows
     /// that ended at or before `since` may be missing: reads before that time are refused from now
     /// on. Sealed rows that are gone meanwhile stay gone.

@@ -105,7 +105,7 @@ impl Disk {
     }
 
     /// Merges up to `most` segments of a slot from the one at `at` on, without the rows that ended by
-    /// `since`; what takes the place of which rows.
+    /// `since` or expired by then; what takes the place of which rows.
     fn compact(&mut self, text: bool, since: u64, (at, most): (usize, usize)) -> Option<Change> {
         self.since = self.since.max(since);
         let keys: Vec<(u32, u32)> = self.segments.keys().copied().collect();
@@ -116,6 +116,14 @@ impl Disk {
             inputs.iter().flat_map(|key| self.chunks(text, slot, key.1)).collect();
         let mut dropped: Vec<u32> = Vec::new();
         let (begin, end) = (first_row, chunks.last()?.end_row());
+        // What is replayed comes after `closed`.
+        let readable = Timestamp(self.since.min(self.closed.saturating_sub(1)));
+        let expired = self.expiry.expired_through(readable);
+        for chunk in &chunks {
+            for (run, rows) in chunk.runs_of(0, chunk.rows_at(expired)) {
+                dropped.extend(run.number..run.number + rows);
+            }
+        }
         self.ends.retain(|end_of| {
             let row = end_of.row;
             let within = row.slot == slot && (begin..end).contains(&row.row);
@@ -124,6 +132,7 @@ impl Disk {
             !gone
         });
         dropped.sort_unstable();
+        dropped.dedup();
         let merged = merge(&chunks, &dropped);
         inputs.iter().for_each(|key| _ = self.segments.remove(key));
         let new_first = merged.first_row;
@@ -132,7 +141,8 @@ impl Disk {
             self.segments.insert((slot, new_first), copied_of(&chunks, merged));
         }
         let stored = if stays { self.chunks(text, slot, new_first) } else { Vec::new() };
-        Some(Change { slot, first_row, rows: end - begin, stored, since: Some(self.since) })
+        let since = Some((self.since, expired));
+        Some(Change { slot, first_row, rows: end - begin, stored, since })
     }
 
     fn load(&self, text: bool) -> ShardWriter {
@@ -162,8 +172,8 @@ struct Change {
     first_row: u32,
     rows: u32,
     stored: Vec<Arc<Chunk>>,
-    /// What is not needed before this time is gone.
-    since: Option<u64>,
+    /// What is not needed before this time is gone, and what came by the other one.
+    since: Option<(u64, Timestamp)>,
 }
 
 impl Change {
@@ -171,7 +181,16 @@ impl Change {
         let Change { slot, first_row, rows, stored, since } = self;
         match since {
             None => shard.freeze(*slot, *first_row, *rows, stored),
-            Some(since) => {
+            Some((since, expired)) => {
+                let (mut from, to) = (*first_row, first_row + rows);
+                let mut changed = Vec::new();
+                let live = |shard: &ShardWriter| shard.live().map(|(_, rows)| rows).sum::<i64>();
+                let before = live(shard);
+                while let Some(next) = shard.expire(*slot, (from, to), *expired, &mut changed) {
+                    from = next;
+                }
+                let changed = changed.iter().map(|changed| changed.rows).sum::<i64>();
+                assert_eq!(live(shard) - before, changed);
                 shard.compact(Timestamp(*since), (*slot, *first_row, *rows), stored);
             }
         }
