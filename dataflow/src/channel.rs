@@ -306,12 +306,12 @@ impl Channel {
         let (slot, first_row, count) = *rows;
         let mut changed = Vec::new();
         let next = shard.writer.expire(slot, (from, first_row + count), *expired, &mut changed);
-        if !changed.is_empty() {
-            // What is counted through `closed` may have been told already.
-            let eff = self.closed.next();
+        // Earlier counts have these rows, also those that ended later than they expired.
+        let eff = self.closed.next();
+        if *expired > Timestamp::MIN {
             shard.writer.count_from(eff);
-            Self::changed(&mut self.effects, vchannel.collection, eff, changed);
         }
+        Self::changed(&mut self.effects, vchannel.collection, eff, changed);
         if next.is_none() {
             shard.writer.compact(*since, *rows, chunks);
         }

@@ -76,7 +76,7 @@ impl ShardWriter {
         Some(last + 1)
     }
 
-    /// From this time on the counts know of the rows that [`ShardWriter::expire`] took away.
+    /// From this time on counts are without the rows that expired and are gone.
     pub fn count_from(&self, eff: Timestamp) {
         self.view.counted_from.fetch_max(eff.0, Ordering::AcqRel);
     }
