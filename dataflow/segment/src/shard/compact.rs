@@ -25,6 +25,12 @@ const EXPIRED_MAX: usize = 4_096;
 const EXPIRED_MAX: usize = 7;
 
 impl Partition {
+    /// The last time at which a row of the chunks that begin before the number `to` ended.
+    fn last_end(&self, to: u32) -> Option<Timestamp> {
+        let chunks = self.chunks.iter().take_while(|chunk| chunk.first_row() < to);
+        chunks.flat_map(|chunk| chunk.ended()).map(|(_, at)| at).max()
+    }
+
     /// Rows from the number `from` up to `to` that came by `expired` and did not end, up to `most`.
     fn expired(
         &self,
@@ -66,7 +72,12 @@ impl ShardWriter {
     ) -> Option<u32> {
         let partition = self.partitions.get(slot as usize)?;
         let rows = partition.expired(slot, (from, to), expired, EXPIRED_MAX);
-        let last = rows.last()?.row;
+        let Some(last) = rows.last().map(|last| last.row) else {
+            // A shard that was just loaded knows of ends that its channel has not closed yet.
+            let ended = (expired > Timestamp::MIN).then(|| partition.last_end(to));
+            self.count_from(ended.flatten().unwrap_or_default());
+            return None;
+        };
         let mut gone = Vec::with_capacity(rows.len());
         self.unindex(rows, &mut gone);
         gone.iter().for_each(|row| _ = self.groups.remove(row));
