@@ -107,6 +107,8 @@ pub(crate) struct Channel {
     expected: Arc<HashSet<CollectionId>>,
     /// Shards whose drop was seen here: what comes later for them was written at the same time.
     gone: HashSet<VChannel>,
+    /// Shards that hold rows of dropped partitions, as of the last unit.
+    dropping: Vec<VChannel>,
     broken: Option<Fault>,
     effects: Vec<Effect>,
     /// Bytes of the records that wait.
@@ -134,6 +136,7 @@ impl Channel {
             shards: HashMap::new(),
             expected,
             gone: HashSet::new(),
+            dropping: Vec::new(),
             broken: None,
             effects: Vec::new(),
             waiting_bytes: 0,
@@ -181,6 +184,7 @@ impl Channel {
         match delivery {
             Delivery::Tick(ts) => {
                 self.closed = self.closed.max(ts);
+                self.release_later();
                 self.seal_what_is_due();
             }
             Delivery::Broken(reason) => self.fail(reason),
@@ -281,11 +285,19 @@ impl Channel {
             records = rest;
         }
         self.closed = self.closed.max(unit.ts);
-        for (vchannel, shard) in &self.shards {
-            let dropped = shard.writer.oldest_drop();
+        let dropping = |(_, shard): &(&VChannel, &Shard)| shard.writer.oldest_drop().is_some();
+        self.dropping =
+            self.shards.iter().filter(dropping).map(|(vchannel, _)| *vchannel).collect();
+        self.release_later();
+        Ok(())
+    }
+
+    /// Has somebody see whether rows of dropped partitions can be freed: time went on.
+    fn release_later(&mut self) {
+        for vchannel in &self.dropping {
+            let dropped = self.shards.get(vchannel).and_then(|shard| shard.writer.oldest_drop());
             self.effects.extend(dropped.map(|at| Effect::Dropped(*vchannel, at)));
         }
-        Ok(())
     }
 
     /// Frees the rows of partitions of a shard that were dropped at or before `since`, before which

@@ -138,14 +138,16 @@ async fn set_ttl(site: &Site, name: &str, seconds: Option<&str>) {
     accept(answer.ok().as_ref()).expect("a time to live");
 }
 
-/// Waits until the store has so many files of rows.
-async fn files_become(site: &Site, wanted: usize) {
+/// Waits until the store has so many files of rows, while a collection is read.
+async fn files_become(site: &Site, name: &str, wanted: usize) {
     let store = site.data().join("store");
     let end = Instant::now() + Duration::from_secs(20);
     let mut found = usize::MAX;
     while found != wanted {
         assert!(Instant::now() < end, "{found} files of rows, not {wanted}");
         tokio::time::sleep(Duration::from_millis(20)).await;
+        // Time goes on in a channel when somebody reads or writes.
+        site.client().count(name, "").await.expect("a count");
         let mut folders = vec![store.clone()];
         found = 0;
         while let Some(folder) = folders.pop() {
@@ -176,7 +178,7 @@ async fn rows_that_expired_go_with_their_segments(mut site: Site) {
     upsert(&site, "brief", &[3, 20_000], 7).await.expect("rows");
     site.client().flush("brief").await.expect("a flush");
     let _ = compact_all(&site, "brief").await;
-    files_become(&site, 1).await;
+    files_become(&site, "brief", 1).await;
     let young: BTreeMap<i64, i64> = [(3, 10), (20_000, 20_007)].into();
     assert_eq!(all(&site, "brief").await, young);
     assert_eq!(site.client().count("brief", "").await.expect("a count"), 2);
@@ -205,11 +207,11 @@ async fn what_was_truncated_gives_its_files_back(mut site: Site) {
     let request = TruncateCollectionRequest { collection_name: "cut".into(), ..Default::default() };
     let answer = message(site.client().rpc().truncate_collection(request).await);
     accept(answer.expect("an answer").status.as_ref()).expect("a truncation");
-    files_become(&site, 0).await;
+    files_become(&site, "cut", 0).await;
     upsert(&site, "cut", &ids[..5], 4).await.expect("rows");
     site.client().flush("cut").await.expect("a flush");
     for _ in 0..2 {
-        files_become(&site, 1).await;
+        files_become(&site, "cut", 1).await;
         assert_eq!(all(&site, "cut").await, ids[..5].iter().map(|id| (*id, id + 4)).collect());
         assert_eq!(site.client().count("cut", "").await.expect("a count"), 5);
         site.kill();
