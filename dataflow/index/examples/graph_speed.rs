@@ -6,6 +6,8 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
+mod support;
+
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bytes::Bytes;
@@ -13,68 +15,11 @@ use millstream_catalog::model::Metric;
 use millstream_index::graph::{Ask, Graph, GraphParams, GraphScratch, build};
 use millstream_index::{Block, Hit, Queries, Range, TopK, Vectors, inv_norms, scan};
 
-const QUERIES: usize = 1000;
+use support::{QUERIES, data, metric_of, process_cpu, thread_cpu, uniform};
+
 const K: usize = 10;
 /// Passes over the queries, of which the fastest counts.
 const PASSES: usize = 3;
-
-/// CPU seconds of all threads of the process, in steps of 10 ms.
-fn process_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("procfs");
-    let after = stat.rsplit(')').next().unwrap_or_default();
-    let field = |at: usize| -> f64 {
-        after.split_whitespace().nth(at).and_then(|x| x.parse().ok()).unwrap_or_default()
-    };
-    (field(11) + field(12)) / 100.0
-}
-
-/// CPU seconds of this thread.
-fn thread_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("procfs");
-    let nanos: f64 = stat.split_whitespace().next().and_then(|x| x.parse().ok()).unwrap_or(0.0);
-    nanos / 1e9
-}
-
-/// Numbers in -1..1, by the generator splitmix64.
-fn uniform(mut seed: u64) -> impl Iterator<Item = f32> {
-    std::iter::repeat_with(move || {
-        seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let x = (seed ^ seed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ x >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((x ^ x >> 31) >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
-    })
-}
-
-fn clusters(rows: usize, dim: usize) -> Vec<f32> {
-    let centres: Vec<f32> = uniform(0x1234_5678_9ABC).take(1000 * dim).collect();
-    let mut noise = uniform(0x9876_5432_1FED);
-    let mut vectors = Vec::with_capacity(rows * dim);
-    for row in 0..rows {
-        let centre = (row * 7919 % 1000) * dim;
-        vectors.extend((0..dim).map(|d| centres[centre + d] + noise.next().unwrap_or(0.0)));
-    }
-    vectors
-}
-
-/// Vectors, of unit length under COSINE: rows and then queries.
-fn data() -> (Vec<f32>, usize) {
-    let mut args = std::env::args().skip(1);
-    let (mut vectors, dim) = match (args.next(), args.next()) {
-        (Some(file), Some(dim)) => {
-            let bytes = std::fs::read(file).expect("a readable file");
-            let values = bytes.as_chunks::<4>().0.iter().map(|&x| f32::from_le_bytes(x)).collect();
-            (values, dim.parse().expect("a number of dimensions"))
-        }
-        _ => (clusters(50_000 + QUERIES, 96), 96),
-    };
-    // Under other metrics lengths matter.
-    let cosine = std::env::args().nth(5).is_none_or(|metric| metric == "COSINE");
-    for row in vectors.chunks_mut(dim).take(if cosine { usize::MAX } else { 0 }) {
-        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-        row.iter_mut().for_each(|x| *x /= norm.max(1e-30));
-    }
-    (vectors, dim)
-}
 
 struct Case<'a> {
     vectors: &'a [f32],
@@ -141,7 +86,7 @@ fn masks(case: &Case<'_>, share: f64) -> [(&'static str, Vec<u64>); 2] {
 }
 
 fn main() {
-    let (all, dim) = data();
+    let (all, dim) = data(5);
     let (vectors, queries) = all.split_at(all.len() - QUERIES * dim);
     let mut inv = vec![0.0; vectors.len() / dim];
     inv_norms(dim, vectors, &mut inv);
@@ -153,11 +98,7 @@ fn main() {
         std::env::args().nth(at).map_or(or, |x| x.parse().expect("a number"))
     };
     let params = GraphParams { m: number(3, 16), ef_construction: number(4, 200) };
-    let metric = match std::env::args().nth(5).as_deref() {
-        Some("L2") => Metric::L2,
-        Some("IP") => Metric::Ip,
-        _ => Metric::Cosine,
-    };
+    let metric = metric_of(5);
     let bytes =
         build(rows, dim, &inv, metric, params, threads, &cancel, &progress).expect("a graph");
     println!("build_cpu_s {:.2}", process_cpu() - start);

@@ -13,14 +13,14 @@
 
 pub(crate) mod build;
 pub(crate) mod codes;
-mod layout;
+pub(crate) mod layout;
 mod open;
 mod pool;
 mod search;
 mod select;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 use millstream_catalog::model::{DataType, Metric};

@@ -28,16 +28,17 @@
 //! **Invariant.** Memory is bounded by `k`, whatever the scores are: when a collector is full it is
 //! cut back by (score, key order), also when all scores are equal.
 //!
-//! [`graph`] finds the nearest of many rows without scanning them all; it fills the same collectors
-//! with the same scores.
+//! [`graph`] and [`ivf`] find the nearest of many rows without scanning them all; they fill the same
+//! collectors with the same scores.
 //!
 //! **Absent on purpose.** No segments, no I/O, no time, and no threads but those that
-//! [`graph::build`] is told to use: slices in, row numbers and scores out.
+//! [`graph::build`] and [`ivf::build`] are told to use: slices in, row numbers and scores out.
 
 mod error;
 mod floats;
 pub mod graph;
 mod group;
+pub mod ivf;
 mod kernel;
 mod narrow;
 mod panel;

@@ -33,6 +33,18 @@ impl Picked<'_> {
     }
 }
 
+/// The number of rows below `rows` that a mask admits.
+///
+/// # Panics
+/// If the mask has too few words.
+pub(crate) fn count(rows: usize, mask: Option<&[u64]>) -> usize {
+    let Some(mask) = mask else { return rows };
+    assert!(mask.len() >= rows.div_ceil(64), "one mask bit per row");
+    let whole: u32 = mask[..rows / 64].iter().map(|word| word.count_ones()).sum();
+    let rest = mask.get(rows / 64).map_or(0, |word| word & ((1 << (rows % 64)) - 1));
+    whole as usize + rest.count_ones() as usize
+}
+
 /// Calls `f` with every admitted row below `rows`, in ascending order.
 #[inline(always)]
 pub(crate) fn for_each_row(rows: usize, mask: Option<&[u64]>, mut f: impl FnMut(usize)) {

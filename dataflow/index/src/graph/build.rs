@@ -172,7 +172,7 @@ impl GraphBuilder {
             scale.encode(&row, record);
         }
         let codes = Codes::new(metric, dim, &file[layout.codes.clone()]);
-        header.coarse = source.is_coarse(&scale, &codes, rows);
+        header.coarse = source.is_coarse(&scale, &codes, rows, |i| i);
         let twins = find_twins(&codes, rows);
         header.twins = twins.is_some();
         let (heads, next) = match twins {

@@ -17,6 +17,7 @@
 use millstream_catalog::model::Metric;
 
 use crate::kernel::{self, Isa};
+use crate::queries::{Form, Queries};
 
 /// The lanes of a term at the end of a record.
 const TERM_BYTES: usize = 4;
@@ -76,6 +77,22 @@ impl Scale {
         }
         let sum = if self.squares() { sum } else { sum / f64::from(self.step) };
         term.copy_from_slice(&(sum as f32).to_le_bytes());
+    }
+
+    /// Makes query `q` of a search comparable with codes.
+    pub(crate) fn encode_one(&self, queries: &Queries, q: usize, out: &mut CodeQuery) {
+        out.resize(stride_of(queries.dim()));
+        match &queries.form {
+            Form::Float(floats) | Form::Half(floats) | Form::BHalf(floats) => {
+                self.encode_query(floats.vector(q).iter().copied(), out);
+            }
+            Form::Int8(whole) => {
+                let values = &whole.values[q * queries.dim()..][..queries.dim()];
+                // The length of a query matters under L2 and IP only, where it is not scaled.
+                self.encode_query(values.iter().map(|&x| f32::from(x)), out);
+            }
+            Form::Binary(_) | Form::Sparse(_) => {}
+        }
     }
 
     /// Makes a query of a vector, which is of unit length under COSINE.
@@ -138,6 +155,12 @@ impl CodeQuery {
     }
 }
 
+/// The term of a record.
+#[inline(always)]
+fn term_of(record: &[u8]) -> f32 {
+    record.last_chunk::<TERM_BYTES>().map_or(0.0, |&term| f32::from_le_bytes(term))
+}
+
 /// The records of all rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Codes<'a> {
@@ -187,8 +210,31 @@ impl<'a> Codes<'a> {
 
     #[inline(always)]
     fn term(&self, row: u32) -> f32 {
-        let record = self.record(row);
-        record.last_chunk::<TERM_BYTES>().map_or(0.0, |&term| f32::from_le_bytes(term))
+        term_of(self.record(row))
+    }
+
+    /// Calls `f` with runs of rows side by side, by the first of each, and their distances.
+    #[inline(always)]
+    pub(crate) fn runs(
+        &self,
+        query: &CodeQuery,
+        rows: std::ops::Range<usize>,
+        mut f: impl FnMut(usize, &[f32]),
+    ) {
+        let mut out = [0.0; BATCH];
+        let first = rows.start;
+        let bytes = &self.bytes[first * self.stride..rows.end * self.stride];
+        for (at, run) in bytes.chunks(self.stride * BATCH).enumerate() {
+            let mut sums = [0; BATCH];
+            kernel::codes(self.isa, &query.values, run.chunks_exact(self.stride), &mut sums);
+            let records = run.chunks_exact(self.stride);
+            let count = records.len();
+            for ((out, record), sum) in out.iter_mut().zip(records).zip(sums) {
+                let product = sum.wrapping_sub(query.shift) as f32;
+                *out = query.unit * term_of(record) - query.weight * product + query.bias;
+            }
+            f(first + at * BATCH, &out[..count]);
+        }
     }
 
     /// Writes the distances of rows to a query.

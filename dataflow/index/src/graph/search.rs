@@ -5,8 +5,8 @@
 
 use std::cmp::Ordering;
 
-use crate::queries::{Form, Queries};
-use crate::rows::for_each_batch;
+use crate::queries::Queries;
+use crate::rows::{count, for_each_batch};
 use crate::scan::{Block, rows_of, scan, score_rows};
 use crate::topk::{Collect, Range};
 
@@ -126,7 +126,7 @@ impl Graph {
         assert_eq!(queries.dim(), self.dim(), "the dimension of the graph");
         assert_eq!(out.len(), queries.nq(), "one collector per query");
         assert_eq!(rows_of(queries, block), self.rows(), "the rows of the graph");
-        let survivors = self.survivors(block.mask);
+        let survivors = count(self.rows(), block.mask);
         let estimate = self.estimate(survivors, out.len(), ask);
         if estimate.strategy == Strategy::Scan {
             return scan(queries, block, out, tie);
@@ -148,7 +148,7 @@ impl Graph {
         scratch: &mut GraphScratch,
         tie: &dyn Fn(u32, u32) -> Ordering,
     ) {
-        let survivors = self.survivors(block.mask);
+        let survivors = count(self.rows(), block.mask);
         if survivors == 0 || ask.k == 0 {
             return;
         }
@@ -180,38 +180,12 @@ impl Graph {
             }
         }
     }
-
-    /// Rows that a mask admits.
-    fn survivors(&self, mask: Option<&[u64]>) -> usize {
-        let rows = self.rows();
-        let Some(mask) = mask else { return rows };
-        assert!(mask.len() >= rows.div_ceil(64), "one mask bit per row");
-        let whole: u32 = mask[..rows / 64].iter().map(|word| word.count_ones()).sum();
-        let rest = mask.get(rows / 64).map_or(0, |word| word & ((1 << (rows % 64)) - 1));
-        whole as usize + rest.count_ones() as usize
-    }
-
-    /// Makes codes of a query.
-    fn encode(&self, queries: &Queries, q: usize, out: &mut CodeQuery) {
-        match &queries.form {
-            Form::Float(floats) | Form::Half(floats) | Form::BHalf(floats) => {
-                self.scale().encode_query(floats.vector(q).iter().copied(), out);
-            }
-            Form::Int8(whole) => {
-                let values = &whole.values[q * self.dim()..][..self.dim()];
-                // The length of a query matters under L2 and IP only, where it is not scaled.
-                self.scale().encode_query(values.iter().map(|&x| f32::from(x)), out);
-            }
-            Form::Binary(_) | Form::Sparse(_) => {}
-        }
-    }
 }
 
 impl Trip<'_> {
     /// Finds rows and their distances; says whether a walk has found what it should.
     fn go<A: Admit>(&self, q: usize, admit: &A, scratch: &mut GraphScratch) -> bool {
-        scratch.query.resize(super::codes::stride_of(self.graph.dim()));
-        self.graph.encode(self.queries, q, &mut scratch.query);
+        self.graph.scale().encode_one(self.queries, q, &mut scratch.query);
         let start = self.start(scratch);
         let least = self.ask.ef.max(self.ask.k);
         let mut ef = least;

@@ -77,8 +77,15 @@ impl Source<'_> {
         }
     }
 
-    /// Whether the rows nearest to some rows are lost among those that are near by their codes.
-    pub(crate) fn is_coarse(&self, scale: &Scale, codes: &Codes<'_>, rows: usize) -> bool {
+    /// Whether the rows nearest to some rows are lost among those that are near by their codes, of
+    /// which code `i` is that of row `row_of(i)`.
+    pub(crate) fn is_coarse(
+        &self,
+        scale: &Scale,
+        codes: &Codes<'_>,
+        rows: usize,
+        row_of: impl Fn(usize) -> usize,
+    ) -> bool {
         if rows < COARSE_ROWS_MIN {
             return false;
         }
@@ -91,7 +98,7 @@ impl Source<'_> {
             scale.encode_query(query.iter().copied(), &mut coded);
             let mut pairs: Vec<(f32, f32)> = Vec::with_capacity(rows);
             for i in 0..rows {
-                self.row(i, &mut row);
+                self.row(row_of(i), &mut row);
                 codes.distances(&coded, &[i as u32], &mut scratch);
                 let exact = match self.metric {
                     Metric::L2 => L2::distance(&query, &row, 0.0),

@@ -1,7 +1,7 @@
 //! Graphs against the scan, which is exact.
 
 mod bytes;
-mod masks;
+pub(crate) mod masks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -83,13 +83,13 @@ impl Rows {
 }
 
 /// Uniform numbers in -1..1, the same for the same seed.
-fn uniform(seed: u64, count: usize) -> Vec<f32> {
+pub(crate) fn uniform(seed: u64, count: usize) -> Vec<f32> {
     let number = |at| super::source::mix(seed << 32 | at) >> 40;
     (0..count as u64).map(|at| number(at) as f32 / (1_u32 << 23) as f32 - 1.0).collect()
 }
 
 /// Vectors near one of `clusters` centres; the cluster of row `i` is `i % clusters`.
-fn clustered(seed: u64, rows: usize, dim: usize, clusters: usize) -> Vec<f32> {
+pub(crate) fn clustered(seed: u64, rows: usize, dim: usize, clusters: usize) -> Vec<f32> {
     let centres = uniform(seed, clusters * dim);
     let noise = uniform(seed + 1, rows * dim);
     (0..rows * dim)
@@ -102,7 +102,7 @@ fn plain(k: usize, ef: usize) -> Ask {
 }
 
 /// The share of the exact hits' scores that are reached.
-fn recall(exact: &[Vec<Hit>], found: &[Vec<Hit>], metric: Metric) -> f64 {
+pub(crate) fn recall(exact: &[Vec<Hit>], found: &[Vec<Hit>], metric: Metric) -> f64 {
     let (mut reached, mut all) = (0, 0);
     for (exact, found) in exact.iter().zip(found) {
         let Some(last) = exact.last() else { continue };

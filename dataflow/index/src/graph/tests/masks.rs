@@ -3,13 +3,13 @@
 use super::*;
 
 /// A mask of the rows that a rule admits.
-fn mask_of(rows: usize, admits: impl Fn(usize) -> bool) -> Vec<u64> {
+pub(crate) fn mask_of(rows: usize, admits: impl Fn(usize) -> bool) -> Vec<u64> {
     let mut mask = vec![0; rows.div_ceil(64)];
     (0..rows).filter(|&row| admits(row)).for_each(|row| mask[row / 64] |= 1 << (row % 64));
     mask
 }
 
-fn admits(mask: &[u64], row: usize) -> bool {
+pub(crate) fn admits(mask: &[u64], row: usize) -> bool {
     mask[row / 64] >> (row % 64) & 1 == 1
 }
 
