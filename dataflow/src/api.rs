@@ -60,7 +60,12 @@ pub struct SearchRequest {
     pub text: Option<TextRank>,
     /// Rows that a walk of a graph keeps in sight for each query; chosen by the workers when none.
     pub ef: Option<u32>,
-    /// The index whose graphs may be walked; with none every row is scored, as hits need that are
+    /// Lists that each query visits, where the index has lists; chosen by the workers when none.
+    pub nprobe: Option<u32>,
+    /// Rows of these lists that are compared by their vectors for each query, where codes choose
+    /// them; chosen by the workers when none.
+    pub reorder_k: Option<u32>,
+    /// The index that may be searched; with none every row is scored, as hits need that are
     /// read page after page.
     pub index: Option<IndexId>,
     /// Encoded filter plan (`millstream_expr::Plan::encode`); none keeps all rows.

@@ -7,7 +7,7 @@ use millstream_catalog::model::{FieldId, IndexId, PartitionId, SegmentId, VChann
 use millstream_segment::{Piece, ShardView};
 use parking_lot::RwLock;
 
-use crate::storage::graph_of;
+use crate::storage::built_of;
 
 /// A sealed segment of a shard, or the rows of a partition of it that grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct ShardPart {
     pub rows: u64,
     /// Bytes of their values.
     pub bytes: u64,
-    /// The fields that have a graph beside the rows, and the index that asked for it.
-    pub graphs: Vec<(FieldId, IndexId)>,
+    /// The fields that have an index beside the rows, and which.
+    pub indexes: Vec<(FieldId, IndexId)>,
 }
 
 /// The shards of a process.
@@ -53,11 +53,11 @@ impl Census {
 
 fn part_of(vchannel: VChannel, view: &ShardView, piece: Piece) -> ShardPart {
     let Piece { partition, segment, rows, bytes } = piece;
-    let graph = |whole, field| Some((field, graph_of(whole, field)?.index));
+    let index = |whole, field| Some((field, built_of(whole, field)?.index));
     let specs = view.specs();
     let fields = specs.iter().map(|spec| spec.field);
-    let graphs = segment.as_ref().map(|whole| fields.filter_map(|field| graph(whole, field)));
-    let graphs = graphs.map(Iterator::collect).unwrap_or_default();
+    let indexes = segment.as_ref().map(|whole| fields.filter_map(|field| index(whole, field)));
+    let indexes = indexes.map(Iterator::collect).unwrap_or_default();
     let segment = segment.map(|whole| SegmentId(whole.id()));
-    ShardPart { vchannel, partition, segment, rows, bytes, graphs }
+    ShardPart { vchannel, partition, segment, rows, bytes, indexes }
 }

@@ -31,7 +31,7 @@ use crate::ask::Ask;
 use crate::channel::Channel;
 use crate::pool::Pool;
 use crate::shared::Shared;
-use crate::storage::{self, Compactor, Flusher, Graphs};
+use crate::storage::{self, Compactor, Flusher, Indexes};
 use counts::{CountTrace, history_from};
 
 /// What a worker needs to build its dataflows.
@@ -48,8 +48,8 @@ pub(crate) struct Setup {
     pub(crate) expected: Arc<HashSet<CollectionId>>,
     /// Writes sealed shards out, if anything does.
     pub(crate) flusher: Option<Arc<Flusher>>,
-    /// Builds the graphs of sealed segments.
-    pub(crate) graphs: Option<Arc<Graphs>>,
+    /// Builds the indexes of sealed segments.
+    pub(crate) indexes: Option<Arc<Indexes>>,
     /// Merges sealed segments.
     pub(crate) compactor: Option<Arc<Compactor>>,
 }
@@ -63,13 +63,13 @@ impl Setup {
             let storage = flusher.storage();
             for start in storage.shards.iter().filter(|start| start.channel == id) {
                 let loaded = storage::load(&storage.store, start, norms);
-                if let (Some(graphs), Ok((writer, _))) = (&self.graphs, &loaded) {
+                if let (Some(indexes), Ok((writer, _))) = (&self.indexes, &loaded) {
                     for whole in writer.view().segments() {
-                        graphs.add(start.vchannel, &start.schema, &whole);
+                        indexes.add(start.vchannel, &start.schema, &whole);
                     }
                     if start.stored.is_some() {
                         // A build may have been cut short, or an index dropped since.
-                        graphs.want(start.vchannel.collection);
+                        indexes.want(start.vchannel.collection);
                     }
                 }
                 // Before the first read comes.

@@ -30,7 +30,7 @@ use crate::flow::{self, Incoming, Local, Setup, WakeRequests, owner};
 use crate::pool::Pool;
 use crate::retention::Hold;
 use crate::shared::Shared;
-use crate::storage::{Compaction, Compactor, Flusher, GraphSpec, Graphs, Progress, Storage};
+use crate::storage::{Compaction, Compactor, Flusher, IndexSpec, Indexes, Progress, Storage};
 
 /// How many workers, and what they read.
 pub struct Config {
@@ -69,7 +69,7 @@ struct Inner {
     entrances: Vec<Entrance>,
     inboxes: Vec<Arc<Inbox>>,
     flusher: Option<Arc<Flusher>>,
-    graphs: Option<Arc<Graphs>>,
+    indexes: Option<Arc<Indexes>>,
     compactor: Option<Arc<Compactor>>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -84,21 +84,21 @@ fn setup(config: Config) -> Result<(Setup, Vec<Arc<Inbox>>), Fault> {
     let inbox = |_: &Checkpoint| Arc::new(Inbox::new(config.inbox_bytes));
     let inboxes: Vec<_> = config.checkpoints.iter().map(inbox).collect();
     let threaded = config.scan_threads > 0;
-    let graphs = config.storage.as_ref().map(|storage| {
+    let indexes = config.storage.as_ref().map(|storage| {
         let (store, archive) = (storage.store.clone(), Arc::clone(&storage.archive));
-        Graphs::start(store, archive, config.scan_threads).map(Arc::new)
+        Indexes::start(store, archive, config.scan_threads).map(Arc::new)
     });
-    let graphs = graphs.transpose()?;
+    let indexes = indexes.transpose()?;
     let flusher = config.storage.map(|storage| Flusher::start(storage, threaded)).transpose()?;
     let flusher = flusher.map(Arc::new);
     let shared = Arc::new(Shared::new(&closed, config.on_checkpoint));
-    let compactor = flusher.clone().zip(graphs.clone()).map(|(flusher, graphs)| {
-        Compactor::start(Arc::clone(&shared), flusher, graphs, threaded).map(Arc::new)
+    let compactor = flusher.clone().zip(indexes.clone()).map(|(flusher, indexes)| {
+        Compactor::start(Arc::clone(&shared), flusher, indexes, threaded).map(Arc::new)
     });
     let setup = Setup {
         compactor: compactor.transpose()?,
         flusher,
-        graphs,
+        indexes,
         shared,
         pool: Pool::new(config.scan_threads)?,
         threads: config.scan_threads,
@@ -121,7 +121,7 @@ impl Dataflow {
         let workers = config.workers.max(1);
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
-        let (graphs, compactor) = (setup.graphs.clone(), setup.compactor.clone());
+        let (indexes, compactor) = (setup.indexes.clone(), setup.compactor.clone());
         let stopping = Arc::new(AtomicBool::new(false));
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| crossbeam_channel::unbounded::<Incoming>()).unzip();
@@ -155,7 +155,7 @@ impl Dataflow {
             entrances,
             inboxes: inboxes.clone(),
             flusher,
-            graphs,
+            indexes,
             compactor,
             stopping,
             threads: Mutex::new(vec![joiner]),
@@ -170,7 +170,7 @@ impl Dataflow {
     pub fn manual(config: Config) -> Result<(Manual, Parts), Fault> {
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
-        let (graphs, compactor) = (setup.graphs.clone(), setup.compactor.clone());
+        let (indexes, compactor) = (setup.indexes.clone(), setup.compactor.clone());
         let allocator = Allocator::Thread(Default::default());
         let mut worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
         let (requests, receiver) = crossbeam_channel::unbounded();
@@ -180,7 +180,7 @@ impl Dataflow {
             entrances: vec![Entrance { requests, wake }],
             inboxes: inboxes.clone(),
             flusher: flusher.clone(),
-            graphs,
+            indexes,
             compactor: compactor.clone(),
             stopping: Arc::new(AtomicBool::new(false)),
             threads: Mutex::default(),
@@ -360,17 +360,17 @@ impl Dataflow {
         self.0.shared.census.parts_of(shards)
     }
 
-    /// Has the graphs built that the indexes of a collection ask for, as they are now.
-    pub fn build_graphs(&self, collection: CollectionId) {
-        if let Some(graphs) = &self.0.graphs {
-            graphs.want(collection);
+    /// Has built what the indexes of a collection ask for, as they are now.
+    pub fn build_indexes(&self, collection: CollectionId) {
+        if let Some(indexes) = &self.0.indexes {
+            indexes.want(collection);
         }
     }
 
-    /// How far the graphs of an index are.
-    pub fn graph_progress(&self, collection: CollectionId, spec: &GraphSpec) -> Progress {
-        let graphs = self.0.graphs.as_ref();
-        graphs.map_or_else(Progress::default, |graphs| graphs.progress(collection, spec))
+    /// How far an index is built.
+    pub fn index_progress(&self, collection: CollectionId, spec: &IndexSpec) -> Progress {
+        let indexes = self.0.indexes.as_ref();
+        indexes.map_or_else(Progress::default, |indexes| indexes.progress(collection, spec))
     }
 
     /// The oldest time at which a collection can be read.
@@ -423,8 +423,8 @@ impl Dataflow {
         if let Some(flusher) = &self.0.flusher {
             flusher.stop();
         }
-        if let Some(graphs) = &self.0.graphs {
-            graphs.stop();
+        if let Some(indexes) = &self.0.indexes {
+            indexes.stop();
         }
         if let Some(compactor) = &self.0.compactor {
             compactor.stop();

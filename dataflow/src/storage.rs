@@ -7,7 +7,7 @@
 //! names, and a log that still has everything.
 //!
 //! Segments of few rows or with many dead ones are compacted: what stays of neighbours becomes one,
-//! with its graphs, and takes their place in one transaction, first in the manifest and then in the
+//! with its indexes, and takes their place in one transaction, first in the manifest and then in the
 //! memory. Reads that began before keep the files that they have open.
 //!
 //! # Files of a shard
@@ -18,14 +18,16 @@
 //! | `cC/sS/N-rows.arrow` | the rows of a segment, dead ones too | one for each stored field, by its name; for vectors with norms also `NAME/inv_norm` |
 //! | `cC/sS/N-runs.arrow` | a row for each run of rows that one unit brought | `row` (first of the run), `eff`, `seq`, `index`, `ordinal` |
 //! | `cC/sS/N-numbers.arrow` | a row for each run of rows whose numbers follow one another, of a compacted segment | `row` (first of the run), `number` |
-//! | `cC/sS/N-FIELD.graph` | | what `millstream_index::Graph` opens, of the vectors of a segment |
+//! | `cC/sS/N-FIELD.graph` | | what `millstream_index::graph::Graph` opens, of the vectors of a segment |
+//! | `cC/sS/N-FIELD.lists` | | what `millstream_index::ivf::Ivf` opens, of the vectors of a segment |
 //! | `cC/sS/N-ends.arrow` | a row for each row that ended | `eff`, `seq`, `index`, `slot`, `row` |
 
+mod artefact;
 mod background;
 mod compact;
 mod compactor;
 mod flusher;
-mod graphs;
+mod indexes;
 mod load;
 mod plan;
 mod tables;
@@ -40,14 +42,17 @@ use millstream_catalog::model::{
 };
 use millstream_store::{Store, StoreError};
 
+pub(crate) use artefact::Ask;
+pub use artefact::{How, IndexSpec};
 pub(crate) use compact::Compacted;
 pub(crate) use compactor::Compactor;
 pub use compactor::{Compaction, CompactionPlan, PlanState};
 pub(crate) use flusher::Flusher;
-pub(crate) use graphs::{Built, Graphs, graph_of};
-pub use graphs::{GraphSpec, Progress, wants_graph};
+pub use indexes::Progress;
+pub(crate) use indexes::{Built, Indexes, built_of};
 pub(crate) use load::load;
 pub use millstream_index::graph::GraphParams;
+pub use millstream_index::ivf::{IvfKind, IvfParams};
 
 pub use crate::retention::Keep;
 
@@ -83,23 +88,23 @@ pub trait Archive: Send + Sync {
         Ok(Keep::default())
     }
 
-    /// The graphs that the indexes of a collection ask for.
+    /// What the indexes of a collection ask for beside sealed segments.
     ///
     /// # Errors
     /// When the catalog does not answer; asked again later.
-    fn graphs(&self, collection: CollectionId) -> Result<Vec<GraphSpec>, Fault>;
+    fn indexes(&self, collection: CollectionId) -> Result<Vec<IndexSpec>, Fault>;
 
-    /// Makes the file of a graph count, under its kind, in place of one that was there.
+    /// Makes the file of an index count, under its kind, in place of one that was there.
     ///
     /// # Errors
     /// `SegmentNotFound` when the segment is gone: the file is deleted. Any other: tried again later.
-    fn graph_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault>;
+    fn index_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault>;
 
-    /// Takes away the file of a graph that no index asks for.
+    /// Takes away the file of an index that no index asks for.
     ///
     /// # Errors
     /// When the catalog does not answer; asked again later.
-    fn graph_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault>;
+    fn index_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault>;
 
     /// A shard should be sealed: append a seal to its channel. Called on a worker: do not block.
     fn seal_due(&self, vchannel: VChannel);

@@ -11,7 +11,7 @@ use millstream_catalog::model::{
     VChannel,
 };
 use millstream_dataflow::records::ALL_PARTITIONS;
-use millstream_dataflow::storage::{Archive, GraphSpec, Keep};
+use millstream_dataflow::storage::{Archive, IndexSpec, Keep};
 use millstream_log::{Kind, RecordBuilder};
 use millstream_store::Store;
 use tokio::runtime::Handle;
@@ -74,21 +74,21 @@ impl Archive for CatalogArchive {
         Ok(properties::keep(&collection.properties, self.retention_seconds))
     }
 
-    fn graphs(&self, collection: CollectionId) -> Result<Vec<GraphSpec>, Fault> {
+    fn indexes(&self, collection: CollectionId) -> Result<Vec<IndexSpec>, Fault> {
         match self.runtime.block_on(self.catalog.collection_by_id(collection)) {
-            Ok(collection) => Ok(graphs(&collection)),
+            Ok(collection) => Ok(indexes(&collection)),
             // Dropped: nothing is wanted any more.
             Err(fault) if fault.code == Code::CollectionNotFound => Ok(Vec::new()),
             Err(fault) => Err(fault),
         }
     }
 
-    fn graph_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault> {
+    fn index_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault> {
         let add = vec![(kind, file)];
         self.runtime.block_on(self.catalog.segment_files_set(segment, add, Vec::new()))
     }
 
-    fn graph_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault> {
+    fn index_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault> {
         let set = self.catalog.segment_files_set(segment, Vec::new(), vec![kind]);
         match self.runtime.block_on(set) {
             Err(fault) if fault.code != Code::SegmentNotFound => return Err(fault),
@@ -103,11 +103,11 @@ impl Archive for CatalogArchive {
     }
 }
 
-/// The graphs that the indexes of a collection ask for.
-pub fn graphs(collection: &Collection) -> Vec<GraphSpec> {
+/// What the indexes of a collection ask for beside sealed segments.
+pub fn indexes(collection: &Collection) -> Vec<IndexSpec> {
     let spec = |index: &IndexDef| {
         let field = collection.schema.field_by_id(index.field)?;
-        index::graph(field, index)
+        index::spec_of(field, index)
     };
     collection.indexes.iter().filter_map(spec).collect()
 }

@@ -153,7 +153,7 @@ impl Source {
             *from = next;
         } else {
             let segment = compacted.chunks.first().and_then(|chunk| chunk.segment());
-            self.add_to_graphs(channel, compacted.vchannel, segment.into_iter());
+            self.add_to_indexes(channel, compacted.vchannel, segment.into_iter());
             swaps.pop_front();
         }
         if !swaps.is_empty() {
@@ -196,8 +196,8 @@ impl Source {
                     if let Some(flusher) = &self.setup.flusher {
                         flusher.forget(vchannel);
                     }
-                    if let Some(graphs) = &self.setup.graphs {
-                        graphs.forget(vchannel.collection);
+                    if let Some(indexes) = &self.setup.indexes {
+                        indexes.forget(vchannel.collection);
                     }
                 }
             }
@@ -226,7 +226,7 @@ impl Source {
             Back::Flushed(vchannel, position, eff, stored) => {
                 let before = channel.checkpoint();
                 channel.flushed(vchannel, position, &stored);
-                self.want_graphs(channel, vchannel, &stored);
+                self.want_indexes(channel, vchannel, &stored);
                 self.setup.shared.set_flushed(vchannel, eff);
                 report_checkpoint(channel, before, &self.setup.shared);
                 self.look(vchannel);
@@ -238,27 +238,27 @@ impl Source {
         }
     }
 
-    /// Has graphs built of segments that just came.
-    fn want_graphs(&self, channel: &Channel, vchannel: VChannel, stored: &[Stored]) {
+    /// Has indexes built of segments that just came.
+    fn want_indexes(&self, channel: &Channel, vchannel: VChannel, stored: &[Stored]) {
         let segments = stored.iter().filter_map(|stored| stored.chunks.first()?.segment());
-        self.add_to_graphs(channel, vchannel, segments);
+        self.add_to_indexes(channel, vchannel, segments);
     }
 
-    fn add_to_graphs<'s>(
+    fn add_to_indexes<'s>(
         &self,
         channel: &Channel,
         vchannel: VChannel,
         segments: impl Iterator<Item = &'s Arc<Whole>>,
     ) {
-        let Some(graphs) = &self.setup.graphs else { return };
+        let Some(indexes) = &self.setup.indexes else { return };
         let Some(schema) = channel.schema(vchannel) else { return };
         let mut some = false;
         for segment in segments {
-            graphs.add(vchannel, schema, segment);
+            indexes.add(vchannel, schema, segment);
             some = true;
         }
         if some {
-            graphs.want(vchannel.collection);
+            indexes.want(vchannel.collection);
         }
     }
 

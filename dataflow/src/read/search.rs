@@ -1,14 +1,13 @@
 //! Searches: the nearest rows of some shards for every query.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use millstream_catalog::model::{Code, DataType, Fault, FieldId, IndexId, Metric};
-use millstream_index::graph::{Ask as GraphAsk, GraphScratch, Strategy};
 use millstream_index::{
     BestGroups, Block, Collect, GroupHit, GroupMembers, Hit, Queries, Range, TopK, Vectors, scan,
 };
+use millstream_index::{graph, ivf};
 use millstream_segment::{ChunkRef, ColumnSlice, Selection, Whole};
 use rayon::prelude::*;
 
@@ -18,7 +17,7 @@ use super::{ReadShard, Run, column_of, fetch, plan_of, selected, text};
 use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest};
 use crate::interest::Interest;
 use crate::part::SearchPart;
-use crate::storage::{Built, graph_of};
+use crate::storage::{Ask, Built, built_of};
 
 /// Scans of fewer vector components than this are not split over threads.
 const SPLIT_COMPONENTS_MIN: usize = 4 << 20;
@@ -30,6 +29,9 @@ const SPLIT_HITS_MAX: usize = 1 << 20;
 const STEP_COMPONENTS: usize = 1 << 28;
 /// The most hits of one search, all queries together: about 400 MB on their way.
 const HITS_MAX: usize = 1 << 24;
+
+/// Lists that are visited when nobody says.
+const DEFAULT_NPROBE: usize = 8;
 
 /// Orders two row numbers of equal score.
 pub(super) type Tie<'t> = &'t (dyn Fn(u32, u32) -> Ordering + Sync);
@@ -114,8 +116,7 @@ fn vectors(
     let (queries, tie, interest) = (&queries, &tie, &run.interest);
     let mut pass = Pass { queries, selection, column, tie, threads, ask: None, interest };
     if let Some(index) = request.index.filter(|_| by_best(request)) {
-        let ef = request.ef.map_or_else(|| default_ef(k), |ef| ef as usize);
-        pass.ask = Some((request.field, index, GraphAsk { k, ef: ef.max(k), range }));
+        pass.ask = Some((request.field, index, ask_of(request, k, range)));
     }
     let Some(by) = &request.group else {
         let make = || vec![TopK::within(k, metric, &range); queries.nq()];
@@ -173,7 +174,7 @@ pub(super) fn range_of(metric: Metric, bounds: &Bounds) -> Range {
     }
 }
 
-/// A segment whose graph is walked.
+/// A segment whose index is searched.
 struct Walk<'a> {
     whole: &'a Whole,
     built: Arc<Built>,
@@ -181,7 +182,7 @@ struct Walk<'a> {
     chunks: &'a [ChunkRef],
     /// Rows of it that are selected.
     survivors: usize,
-    ask: &'a GraphAsk,
+    ask: &'a Ask,
 }
 
 /// One pass over the vectors of a selection.
@@ -191,8 +192,8 @@ struct Pass<'a> {
     column: usize,
     tie: Tie<'a>,
     threads: usize,
-    /// The field, the index and how its graphs are walked, when hits may be found by walks.
-    ask: Option<(FieldId, IndexId, GraphAsk)>,
+    /// The field, the index and what is wanted of it, when hits may be found by an index.
+    ask: Option<(FieldId, IndexId, Ask)>,
     /// Whether the hits are still waited for.
     interest: &'a Interest,
 }
@@ -207,9 +208,13 @@ fn default_ef(k: usize) -> usize {
     (k + k / 2).max(128)
 }
 
-thread_local! {
-    /// Memory of the walks of a thread of the pool.
-    static SCRATCH: RefCell<GraphScratch> = RefCell::default();
+/// What a search for `k` hits wants of an index.
+fn ask_of(request: &SearchRequest, k: usize, range: Range) -> Ask {
+    let ef = request.ef.map_or_else(|| default_ef(k), |ef| ef as usize);
+    let nprobe = request.nprobe.map_or(DEFAULT_NPROBE, |nprobe| nprobe as usize);
+    let graph = graph::Ask { k, ef: ef.max(k), range };
+    let scored = request.reorder_k.map_or(0, |scored| scored as usize);
+    Ask { graph, lists: ivf::Ask { k, nprobe, scored } }
 }
 
 impl Pass<'_> {
@@ -257,7 +262,7 @@ impl Pass<'_> {
         Ok(found)
     }
 
-    /// The segments whose graphs are walked, and the chunks that are scanned.
+    /// The segments whose indexes are searched, and the chunks that are scanned.
     fn divide(&self) -> (Vec<Walk<'_>>, Vec<&ChunkRef>) {
         let all = &self.selection.chunks;
         let Some((field, index, ask)) = &self.ask else {
@@ -267,18 +272,17 @@ impl Pass<'_> {
         let segment = |c: &ChunkRef| c.chunk.segment().map_or(0, |segment| segment.id());
         for chunks in all.chunk_by(|a, b| segment(a) == segment(b) && segment(a) != 0) {
             let built = chunks[0].chunk.segment().and_then(|whole| {
-                let built = graph_of(whole, *field).filter(|built| built.index == *index)?;
+                let built = built_of(whole, *field).filter(|built| built.index == *index)?;
                 Some((whole, built))
             });
             let metric = self.queries.metric();
-            let Some((whole, built)) = built.filter(|(_, b)| b.graph.metric() == metric) else {
+            let Some((whole, built)) = built.filter(|(_, b)| b.artefact.metric() == metric) else {
                 scans.extend(chunks);
                 continue;
             };
             let of = |c: &ChunkRef| c.mask.iter().map(|w| w.count_ones() as usize).sum::<usize>();
             let survivors = chunks.iter().map(of).sum();
-            let estimate = built.graph.estimate(survivors, self.queries.nq(), ask);
-            if estimate.strategy == Strategy::Scan {
+            if built.artefact.scans(survivors, self.queries.nq(), ask) {
                 scans.extend(chunks);
             } else {
                 walks.push(Walk { whole, built, chunks, survivors, ask });
@@ -308,9 +312,7 @@ impl Pass<'_> {
         let first_row = chunks[0].base.wrapping_sub(before as u32);
         let mask = (!mask.is_empty()).then_some(&mask[..]);
         let block = Block { vectors, inv_norms, mask, first_row };
-        SCRATCH.with_borrow_mut(|scratch| {
-            built.graph.search(self.queries, &block, ask, tops, scratch, self.tie);
-        });
+        built.artefact.search(self.queries, &block, ask, tops, self.tie);
     }
 
     fn chunk<C: Collect>(&self, chunk: &ChunkRef, tops: &mut [C]) {

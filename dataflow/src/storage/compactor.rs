@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::Flusher;
 use super::background::Background;
 use super::compact::{Compacted, Output, dead_of, expired_by, write};
-use super::graphs::{Graphs, give_way};
+use super::indexes::{Indexes, give_way};
 use super::plan::{Plan, plans};
 use super::write::Known;
 use crate::shared::Shared;
@@ -89,7 +89,7 @@ struct Swapping {
 struct Work {
     shared: Arc<Shared>,
     flusher: Arc<Flusher>,
-    graphs: Arc<Graphs>,
+    indexes: Arc<Indexes>,
     replies: Mutex<HashMap<ChannelId, Reply>>,
     asked: Mutex<BTreeMap<i64, Compaction>>,
     stopping: Arc<AtomicBool>,
@@ -154,8 +154,8 @@ impl Work {
         if let Some((segment, chunks)) = &mut output.segment
             && let Some(whole) = chunks.first().and_then(|chunk| chunk.segment())
         {
-            // Without its graphs the segment would be slower than those that it replaces.
-            segment.files.extend(self.graphs.build_for(vchannel, schema, whole));
+            // Without its indexes the segment would be slower than those that it replaces.
+            segment.files.extend(self.indexes.build_for(vchannel, schema, whole));
         }
         if self.stopping.load(Ordering::Acquire) {
             output.undo(&storage.store);
@@ -274,13 +274,13 @@ impl Compactor {
     pub(crate) fn start(
         shared: Arc<Shared>,
         flusher: Arc<Flusher>,
-        graphs: Arc<Graphs>,
+        indexes: Arc<Indexes>,
         threaded: bool,
     ) -> Result<Compactor, Fault> {
         let stopping = Arc::<AtomicBool>::default();
         let stop = Arc::clone(&stopping);
         let (replies, asked) = (Mutex::default(), Mutex::default());
-        let work = Arc::new(Work { shared, flusher, graphs, replies, asked, stopping });
+        let work = Arc::new(Work { shared, flusher, indexes, replies, asked, stopping });
         let worker = Arc::clone(&work);
         let run = move |jobs: &mut Vec<Job>| worker.run_all(jobs);
         let thread = threaded.then(|| Background::start("compact", stop, run)).transpose()?;

@@ -1,56 +1,42 @@
-//! Graphs of sealed segments: which are wanted, built on threads that give way, and attached.
+//! Indexes of sealed segments: which are wanted, built on threads that give way, and attached.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use millstream_catalog::model::{
-    Code, CollectionId, CollectionSchema, Fault, FieldId, FileRef, IndexId, Metric, Segment,
-    SegmentId, VChannel,
+    Code, CollectionId, CollectionSchema, Fault, FieldId, FileRef, IndexId, Segment, SegmentId,
+    VChannel,
 };
-use millstream_index::graph::{Graph, GraphError, GraphParams, build};
 use millstream_segment::{ColumnSpec, Whole};
 use millstream_store::{Access, Store};
 use parking_lot::Mutex;
 
+use super::artefact::{Artefact, FileKind, IndexSpec};
 use super::background::Background;
 use super::{Archive, store_fault};
 use crate::read::vectors_of;
 
-/// Segments of fewer vector components are scanned as quickly as a graph is walked.
-const COMPONENTS_MIN: usize = 1 << 18;
 /// How long the naming of a file that failed waits before it is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How little of the processor builds ask for, on the scale of nice(1).
 const NICE: i32 = 10;
 
-/// A graph that an index asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GraphSpec {
-    /// The index.
-    pub index: IndexId,
-    /// The field.
-    pub field: FieldId,
-    /// The metric.
-    pub metric: Metric,
-    /// How it is built.
-    pub params: GraphParams,
-}
-
-/// A graph beside a segment's rows.
+/// An index beside a segment's rows.
 pub(crate) struct Built {
     pub(crate) index: IndexId,
-    pub(crate) graph: Graph,
+    pub(crate) artefact: Artefact,
+    kind: FileKind,
 }
 
-/// How far the graphs of an index are.
+/// How far the indexes of an index are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Rows of sealed segments.
     pub rows: u64,
-    /// Those of them that need no graph, or have one.
+    /// Those of them that need no index, or have one.
     pub indexed: u64,
 }
 
@@ -62,8 +48,8 @@ struct Known {
     whole: Weak<Whole>,
 }
 
-/// Builds graphs.
-pub(crate) struct Graphs {
+/// Builds indexes.
+pub(crate) struct Indexes {
     work: Arc<Work>,
     thread: Option<Background<CollectionId>>,
 }
@@ -73,28 +59,17 @@ struct Work {
     archive: Arc<dyn Archive>,
     threads: usize,
     segments: Mutex<HashMap<CollectionId, Vec<Known>>>,
-    /// Held by whoever builds a graph, which takes all threads.
+    /// Held by whoever builds an index, which takes all threads.
     building: Mutex<()>,
     stopping: Arc<AtomicBool>,
 }
 
-/// The kind of the file of a graph.
-fn kind_of(field: FieldId, index: IndexId) -> String {
-    format!("index/{field}/{index}")
-}
-
-/// The field and the index that a kind of file is about.
-fn parse_kind(kind: &str) -> Option<(FieldId, IndexId)> {
-    let (field, index) = kind.strip_prefix("index/")?.split_once('/')?;
-    Some((FieldId(field.parse().ok()?), IndexId(index.parse().ok()?)))
-}
-
-/// Attaches the graphs that a stored segment names. One that cannot be read is built again.
+/// Attaches the indexes that a stored segment names. One that cannot be read is built again.
 pub(super) fn attach_stored(store: &Store, segment: &Segment, whole: &Whole) {
     for (kind, file) in &segment.files {
-        let Some((field, index)) = parse_kind(kind) else { continue };
-        if let Err(fault) = attach(store, whole, field, index, file, true) {
-            tracing::error!(file = file.name, %fault, "a graph cannot be read, and is built again");
+        let Some(kind) = FileKind::parse(kind) else { continue };
+        if let Err(fault) = attach(store, whole, kind, file, true) {
+            tracing::error!(file = file.name, %fault, "an index cannot be read, and is built again");
         }
     }
 }
@@ -102,8 +77,7 @@ pub(super) fn attach_stored(store: &Store, segment: &Segment, whole: &Whole) {
 fn attach(
     store: &Store,
     whole: &Whole,
-    field: FieldId,
-    index: IndexId,
+    kind: FileKind,
     file: &FileRef,
     verified: bool,
 ) -> Result<(), Fault> {
@@ -111,18 +85,15 @@ fn attach(
         true => store.open_file(file, Access::MappedRandom),
         false => store.open_trusted(file, Access::MappedRandom),
     };
-    let graph = Graph::open(bytes.map_err(store_fault)?);
-    let graph = graph.map_err(|e| Fault::internal(format!("{}: {e}", file.name)))?;
-    if graph.rows() != whole.rows() {
-        let text = format!("{}: {} rows, not {}", file.name, graph.rows(), whole.rows());
-        return Err(Fault::internal(text));
-    }
-    whole.put_beside(field, Some(Arc::new(Built { index, graph })));
+    let artefact = kind.open(bytes.map_err(store_fault)?, whole.rows());
+    let named = |fault: Fault| Fault::internal(format!("{}: {}", file.name, fault.message));
+    let artefact = artefact.map_err(named)?;
+    whole.put_beside(kind.field, Some(Arc::new(Built { index: kind.index, artefact, kind })));
     Ok(())
 }
 
-/// The graph of a field of a segment, if there is one.
-pub(crate) fn graph_of(whole: &Whole, field: FieldId) -> Option<Arc<Built>> {
+/// The index of a field of a segment, if there is one.
+pub(crate) fn built_of(whole: &Whole, field: FieldId) -> Option<Arc<Built>> {
     whole.beside(field)?.downcast::<Built>().ok()
 }
 
@@ -138,7 +109,7 @@ impl Work {
     /// Builds what a collection lacks, and takes away what no index asks for; `false` when something
     /// must be tried again.
     fn run(&self, collection: CollectionId) -> bool {
-        let specs = match self.archive.graphs(collection) {
+        let specs = match self.archive.indexes(collection) {
             Ok(specs) => specs,
             Err(fault) => {
                 tracing::warn!(%collection, %fault, "cannot ask for the indexes of a collection");
@@ -154,41 +125,41 @@ impl Work {
                 return true;
             }
             if let Err(fault) = outcome {
-                tracing::warn!(segment = whole.id(), %fault, "a graph was not built");
+                tracing::warn!(segment = whole.id(), %fault, "an index was not built");
                 done = false;
             }
         }
         done
     }
 
-    /// Takes away the graphs of indexes that are not there any more.
-    fn take_away(&self, known: &Known, whole: &Whole, specs: &[GraphSpec]) -> Result<(), Fault> {
+    /// Takes away the indexes of indexes that are not there any more.
+    fn take_away(&self, known: &Known, whole: &Whole, specs: &[IndexSpec]) -> Result<(), Fault> {
         for field in known.schema.fields.iter().map(|field| field.id) {
-            let Some(built) = graph_of(whole, field) else { continue };
-            if specs.iter().any(|spec| spec.field == field && spec.index == built.index) {
+            let Some(built) = built_of(whole, field) else { continue };
+            if specs.iter().any(|spec| spec.kind() == built.kind) {
                 continue;
             }
             whole.put_beside(field, None);
-            self.archive.graph_dropped(SegmentId(whole.id()), kind_of(field, built.index))?;
+            self.archive.index_dropped(SegmentId(whole.id()), built.kind.name())?;
         }
         Ok(())
     }
 
-    fn build_one(&self, known: &Known, whole: &Whole, spec: &GraphSpec) -> Result<(), Fault> {
+    fn build_one(&self, known: &Known, whole: &Whole, spec: &IndexSpec) -> Result<(), Fault> {
         let Some(file) = self.build_file(known, whole, spec)? else { return Ok(()) };
-        if self.name_file(whole, kind_of(spec.field, spec.index), &file) {
-            attach(&self.store, whole, spec.field, spec.index, &file, false)?;
+        if self.name_file(whole, spec.kind().name(), &file) {
+            attach(&self.store, whole, spec.kind(), &file, false)?;
         }
         Ok(())
     }
 
-    /// Builds a graph that a segment lacks and writes its file, which nothing names; `None` when the
+    /// Builds an index that a segment lacks and writes its file, which nothing names; `None` when the
     /// segment has it, or is better off without.
     fn build_file(
         &self,
         known: &Known,
         whole: &Whole,
-        spec: &GraphSpec,
+        spec: &IndexSpec,
     ) -> Result<Option<FileRef>, Fault> {
         if is_indexed(whole, &known.schema, spec) {
             return Ok(None);
@@ -197,43 +168,41 @@ impl Work {
             ColumnSpec::of_schema(&known.schema).map_err(|e| Fault::internal(e.to_string()))?;
         let column = specs.iter().position(|column| column.field == spec.field);
         let vectors = column.and_then(|at| Some((specs[at].dim, vectors_of(&whole.column(at))?)));
-        let Some((dim, (vectors, inv_norms))) = vectors else { return Ok(None) };
-        let progress = AtomicU64::new(0);
-        let (metric, params) = (spec.metric, spec.params);
+        let Some((dim, vectors)) = vectors else { return Ok(None) };
         let one_at_a_time = self.building.lock();
-        let built =
-            build(vectors, dim, inv_norms, metric, params, self.threads, &self.stopping, &progress);
+        let built = spec.build(vectors, dim, self.threads, &self.stopping);
         drop(one_at_a_time);
         let bytes = match built {
-            Ok(bytes) => bytes,
-            Err(GraphError::Cancelled) => return Ok(None),
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(None),
             Err(error) => {
                 // Trying again would not help; the rows are scanned.
-                tracing::error!(segment = whole.id(), %error, "no graph can be built");
+                tracing::error!(segment = whole.id(), error, "no index can be built");
                 return Ok(None);
             }
         };
         let VChannel { collection, shard } = known.vchannel;
         let id = self.archive.ids(1)?;
-        let name = format!("c{collection}/s{shard}/{id}-{}.graph", spec.field);
+        let ending = spec.kind().ending();
+        let name = format!("c{collection}/s{shard}/{id}-{}.{ending}", spec.field);
         let write = |out: &mut dyn std::io::Write| Ok(out.write_all(&bytes)?);
         Ok(Some(self.store.put_file(&name, write).map_err(store_fault)?))
     }
 
-    /// Makes the file of a graph count, however often that must be tried: after a fault nobody knows
+    /// Makes the file of an index count, however often that must be tried: after a fault nobody knows
     /// whether it does. `false` when the segment is gone, or the process stops.
     fn name_file(&self, whole: &Whole, kind: String, file: &FileRef) -> bool {
         while !self.stopping.load(Ordering::Acquire) {
             let segment = SegmentId(whole.id());
-            match self.archive.graph_built(segment, kind.clone(), file.clone()) {
+            match self.archive.index_built(segment, kind.clone(), file.clone()) {
                 Ok(()) => return true,
                 Err(fault) if fault.code == Code::SegmentNotFound => {
                     if let Err(error) = self.store.delete_file(&file.name) {
-                        tracing::warn!(file = file.name, %error, "a graph was not deleted");
+                        tracing::warn!(file = file.name, %error, "an index was not deleted");
                     }
                     return false;
                 }
-                Err(fault) => tracing::warn!(file = file.name, %fault, "a graph is not named yet"),
+                Err(fault) => tracing::warn!(file = file.name, %fault, "an index is not named yet"),
             }
             std::thread::park_timeout(AGAIN);
         }
@@ -248,7 +217,7 @@ impl Work {
         wanted.retain(|&collection| {
             let run = AssertUnwindSafe(|| self.run(collection));
             let done = catch_unwind(run).unwrap_or_else(|_| {
-                tracing::error!(%collection, "building a graph panicked; rows are scanned");
+                tracing::error!(%collection, "building an index panicked; rows are scanned");
                 true
             });
             !done
@@ -268,20 +237,15 @@ pub(super) fn give_way() {
     }
 }
 
-/// Whether a graph is built over so many rows of vectors of a dimension; fewer are scanned.
-pub fn wants_graph(rows: usize, dim: usize) -> bool {
-    rows.saturating_mul(dim) >= COMPONENTS_MIN
-}
-
-/// Whether a segment has the graph, or is better off without.
-fn is_indexed(whole: &Whole, schema: &CollectionSchema, spec: &GraphSpec) -> bool {
+/// Whether a segment has the index, or is better off without.
+fn is_indexed(whole: &Whole, schema: &CollectionSchema, spec: &IndexSpec) -> bool {
     let dim = schema.field_by_id(spec.field).map_or(0, |field| field.dim as usize);
-    !wants_graph(whole.rows(), dim)
-        || graph_of(whole, spec.field).is_some_and(|built| built.index == spec.index)
+    !spec.wants(whole.rows(), dim)
+        || built_of(whole, spec.field).is_some_and(|built| built.kind == spec.kind())
 }
 
-impl Graphs {
-    /// Starts the thread that builds, which uses `threads` threads for one graph; without any,
+impl Indexes {
+    /// Starts the thread that builds, which uses `threads` threads for one index; without any,
     /// nothing is built, which only simulation wants.
     ///
     /// # Errors
@@ -290,7 +254,7 @@ impl Graphs {
         store: Store,
         archive: Arc<dyn Archive>,
         threads: usize,
-    ) -> Result<Graphs, Fault> {
+    ) -> Result<Indexes, Fault> {
         let stopping = Arc::<AtomicBool>::default();
         let stop = Arc::clone(&stopping);
         let (segments, building) = (Mutex::default(), Mutex::default());
@@ -298,10 +262,10 @@ impl Graphs {
         let worker = Arc::clone(&work);
         let run = move |wanted: &mut Vec<CollectionId>| worker.run_all(wanted);
         let thread = (threads > 0).then(|| Background::start("build", stop, run)).transpose()?;
-        Ok(Graphs { work, thread })
+        Ok(Indexes { work, thread })
     }
 
-    /// Makes a segment known; its graphs are built when [`Graphs::want`] is called.
+    /// Makes a segment known; its indexes are built when [`Indexes::want`] is called.
     pub(crate) fn add(
         &self,
         vchannel: VChannel,
@@ -313,8 +277,8 @@ impl Graphs {
         self.work.segments.lock().entry(vchannel.collection).or_default().push(known);
     }
 
-    /// Builds the graphs of a segment that nothing names yet, and attaches them: their files by
-    /// kind. What fails is left for [`Graphs::want`] to build.
+    /// Builds the indexes of a segment that nothing names yet, and attaches them: their files by
+    /// kind. What fails is left for [`Indexes::want`] to build.
     pub(super) fn build_for(
         &self,
         vchannel: VChannel,
@@ -327,25 +291,25 @@ impl Graphs {
         }
         let (schema, work) = (Arc::clone(schema), &self.work);
         let known = Known { vchannel, schema, whole: Arc::downgrade(whole) };
-        let specs = work.archive.graphs(vchannel.collection).unwrap_or_else(|fault| {
+        let specs = work.archive.indexes(vchannel.collection).unwrap_or_else(|fault| {
             tracing::warn!(%fault, "cannot ask for the indexes of a collection");
             Vec::new()
         });
         for spec in &specs {
             let built = work.build_file(&known, whole, spec).and_then(|file| {
                 let Some(file) = file else { return Ok(()) };
-                attach(&work.store, whole, spec.field, spec.index, &file, false)?;
-                files.push((kind_of(spec.field, spec.index), file));
+                attach(&work.store, whole, spec.kind(), &file, false)?;
+                files.push((spec.kind().name(), file));
                 Ok(())
             });
             if let Err(fault) = built {
-                tracing::warn!(segment = whole.id(), %fault, "a graph was not built");
+                tracing::warn!(segment = whole.id(), %fault, "an index was not built");
             }
         }
         files
     }
 
-    /// Builds, in the background, the graphs that the indexes of a collection ask for.
+    /// Builds, in the background, the indexes that the indexes of a collection ask for.
     pub(crate) fn want(&self, collection: CollectionId) {
         if let Some(thread) = &self.thread {
             thread.send(collection);
@@ -357,8 +321,8 @@ impl Graphs {
         self.work.segments.lock().remove(&collection);
     }
 
-    /// How far the graphs of an index are.
-    pub(crate) fn progress(&self, collection: CollectionId, spec: &GraphSpec) -> Progress {
+    /// How far the indexes of an index are.
+    pub(crate) fn progress(&self, collection: CollectionId, spec: &IndexSpec) -> Progress {
         let mut progress = Progress::default();
         for (known, whole) in self.work.segments_of(collection) {
             let rows = whole.rows() as u64;

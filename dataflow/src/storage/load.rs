@@ -9,7 +9,7 @@ use millstream_segment::{
 };
 use millstream_store::{Access, Store, Table};
 
-use super::graphs::attach_stored;
+use super::indexes::attach_stored;
 use super::tables::{frozen, names, read_numbers, read_runs};
 use super::write::ends_of;
 use super::{StartShard, store_fault};

@@ -25,7 +25,7 @@ const DELTAS_MAX: usize = 8;
 pub(super) struct Known {
     pub(super) state: Option<ShardState>,
     pub(super) schema: Option<Arc<CollectionSchema>>,
-    /// The segments in the order of their slots and rows, as they were when they were made: graphs
+    /// The segments in the order of their slots and rows, as they were when they were made: indexes
     /// are not among their files.
     pub(super) segments: Vec<Arc<Segment>>,
     /// How many rows ended; nothing while nobody asked.

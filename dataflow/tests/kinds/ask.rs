@@ -124,6 +124,8 @@ impl Question<'_> {
             text: None,
             filter: self.filter,
             ef: None,
+            nprobe: None,
+            reorder_k: None,
             index: None,
             output: vec![PK, field, KIND],
         };

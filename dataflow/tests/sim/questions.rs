@@ -89,6 +89,8 @@ pub(crate) async fn ask(
                 text: None,
                 filter: encoded(divisor),
                 ef: None,
+                nprobe: None,
+                reorder_k: None,
                 index: None,
                 output: Vec::new(),
             };

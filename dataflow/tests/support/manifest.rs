@@ -7,7 +7,7 @@ use millstream_catalog::catalog::{CompactCommit, FlushCommit};
 use millstream_catalog::model::{
     Code, CollectionId, Fault, FileRef, Segment, SegmentId, ShardState, VChannel,
 };
-use millstream_dataflow::storage::{Archive, GraphSpec, Keep};
+use millstream_dataflow::storage::{Archive, IndexSpec, Keep};
 use parking_lot::Mutex;
 
 /// How a transaction fails.
@@ -26,7 +26,7 @@ struct State {
     failure: Option<Failure>,
     commits: u64,
     failures: u64,
-    graphs: Vec<GraphSpec>,
+    indexes: Vec<IndexSpec>,
     compactions: u64,
     keep: Keep,
 }
@@ -47,8 +47,8 @@ impl Manifest {
     }
 
     /// The graphs that indexes ask for.
-    pub(crate) fn set_graphs(&self, graphs: Vec<GraphSpec>) {
-        self.0.lock().graphs = graphs;
+    pub(crate) fn set_indexes(&self, indexes: Vec<IndexSpec>) {
+        self.0.lock().indexes = indexes;
     }
 
     /// What is kept of all collections.
@@ -134,11 +134,11 @@ impl Archive for Manifest {
         Ok(self.0.lock().keep)
     }
 
-    fn graphs(&self, _: CollectionId) -> Result<Vec<GraphSpec>, Fault> {
-        Ok(self.0.lock().graphs.clone())
+    fn indexes(&self, _: CollectionId) -> Result<Vec<IndexSpec>, Fault> {
+        Ok(self.0.lock().indexes.clone())
     }
 
-    fn graph_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault> {
+    fn index_built(&self, segment: SegmentId, kind: String, file: FileRef) -> Result<(), Fault> {
         let mut state = self.0.lock();
         let mut segments = state.shards.values_mut().flat_map(|(_, segments)| segments);
         let found = segments.find(|known| known.id == segment);
@@ -149,7 +149,7 @@ impl Archive for Manifest {
         Ok(())
     }
 
-    fn graph_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault> {
+    fn index_dropped(&self, segment: SegmentId, kind: String) -> Result<(), Fault> {
         let mut state = self.0.lock();
         let segments = state.shards.values_mut().flat_map(|(_, segments)| segments);
         let of = segments.filter(|known| known.id == segment);

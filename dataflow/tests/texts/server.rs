@@ -295,6 +295,8 @@ impl Server {
             text: Some(TextRank { k1: 1.2, b: 0.75, statistics: Vec::new() }),
             filter: filter.map(plan),
             ef: None,
+            nprobe: None,
+            reorder_k: None,
             index: None,
             output: Vec::new(),
         };

@@ -134,6 +134,8 @@ impl Server {
             text: None,
             filter: None,
             ef: None,
+            nprobe: None,
+            reorder_k: None,
             index: None,
             output: vec![PK],
         }

@@ -2,8 +2,9 @@
 //! parameter.
 //!
 //! HNSW, HNSW_SQ, DISKANN and AUTOINDEX of dense vectors of numbers are graphs beside the sealed
-//! segments. Every other type is answered exactly, by scanning, which satisfies every index type:
-//! they are accepted with their parameters checked, kept and described as given.
+//! segments; IVF_FLAT, IVF_SQ8, SCANN and BIN_IVF_FLAT are lists beside them. Every other type is
+//! answered exactly, by scanning, which satisfies every index type: they are accepted with their
+//! parameters checked, kept and described as given.
 
 mod scalar;
 #[cfg(test)]
@@ -11,7 +12,7 @@ mod tests;
 
 use millstream_catalog::model::limits::INDEX_ALTERABLE;
 use millstream_catalog::model::{Code, DataType, Fault, FieldSchema, IndexDef, Metric, Props};
-use millstream_dataflow::storage::{GraphParams, GraphSpec};
+use millstream_dataflow::storage::{GraphParams, How, IndexSpec, IvfKind, IvfParams};
 use serde_json::{Map, Value};
 
 use super::params;
@@ -99,6 +100,20 @@ const AUTOINDEX_KEYS: [&str; 3] = ["index_type", "metric_type", "params"];
 /// The types whose sealed segments are walked on a graph.
 const GRAPHS: [&str; 4] = ["HNSW", "HNSW_SQ", "DISKANN", AUTOINDEX];
 
+/// The types whose sealed segments have lists, and what these hold.
+///
+/// SCANN looks for `reorder_k` rows by their codes and orders them by their vectors, which are always
+/// there.
+const LISTS: [(&str, IvfKind); 4] = [
+    ("IVF_FLAT", IvfKind::Flat),
+    ("IVF_SQ8", IvfKind::Sq8),
+    ("SCANN", IvfKind::Sq8),
+    ("BIN_IVF_FLAT", IvfKind::Bits),
+];
+
+/// The number of lists when nobody says.
+const DEFAULT_NLIST: usize = 128;
+
 /// The parameters of sparse indexes that are fractions, with their largest value.
 const FRACTIONS: [(&str, f64); 3] = [("drop_ratio_build", 1.0), ("bm25_k1", 3.0), ("bm25_b", 1.0)];
 /// How sparse indexes can be walked.
@@ -180,19 +195,14 @@ pub fn define(field: &FieldSchema, extra: &[KeyValuePair]) -> Result<Definition,
         ("metric_type".to_owned(), metric.name().to_owned()),
     ];
     keep_rest(&mut kept, extra);
-    let is_exact =
-        matches!(*name, "FLAT" | "BIN_FLAT") || GRAPHS.contains(name) || *on == On::Sparse;
-    Ok(Definition { params: kept, exact_in_place: !is_exact })
+    let built = GRAPHS.contains(name) || LISTS.iter().any(|(lists, _)| lists == name);
+    let as_asked = matches!(*name, "FLAT" | "BIN_FLAT") || built || *on == On::Sparse;
+    Ok(Definition { params: kept, exact_in_place: !as_asked })
 }
 
-/// The graph that an index asks for; none when its type is answered by scans.
-pub fn graph(field: &FieldSchema, index: &IndexDef) -> Option<GraphSpec> {
+/// What an index asks for beside sealed segments; none when its type is answered by scans.
+pub fn spec_of(field: &FieldSchema, index: &IndexDef) -> Option<IndexSpec> {
     let kind = index.param("index_type")?;
-    let numbers = field.data_type.is_vector()
-        && !matches!(field.data_type, DataType::BinaryVector | DataType::SparseFloatVector);
-    if !numbers || !GRAPHS.contains(&kind) {
-        return None;
-    }
     let metric = Metric::from_name(index.param("metric_type")?)?;
     let nested: Map<String, Value> =
         index.param("params").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -200,13 +210,22 @@ pub fn graph(field: &FieldSchema, index: &IndexDef) -> Option<GraphSpec> {
         let text = index.param(key).map(str::to_owned).or_else(|| nested.get(key).map(plain));
         text.and_then(|text| text.trim().parse().ok()).unwrap_or(usual)
     };
+    let spec = |how| Some(IndexSpec { index: index.id, field: field.id, metric, how });
+    if let Some(&(_, holds)) = LISTS.iter().find(|(name, _)| *name == kind) {
+        let nlist = number("nlist", DEFAULT_NLIST).clamp(1, 65_536);
+        return spec(How::Lists(IvfParams { kind: holds, nlist }));
+    }
+    let numbers = field.data_type.is_vector()
+        && !matches!(field.data_type, DataType::BinaryVector | DataType::SparseFloatVector);
+    if !numbers || !GRAPHS.contains(&kind) {
+        return None;
+    }
     let usual = GraphParams::default();
     // Milvus takes M from 1; a graph needs two links a node to hold together. What a type does not
     // list is not checked when the index is defined.
     let m = number("M", usual.m).clamp(2, 2_048);
     let ef_construction = number("efConstruction", usual.ef_construction).clamp(1, 1 << 20);
-    let params = GraphParams { m, ef_construction };
-    Some(GraphSpec { index: index.id, field: field.id, metric, params })
+    spec(How::Graph(GraphParams { m, ef_construction }))
 }
 
 /// `<text>: invalid parameter[expected=valid index params][actual=invalid index params]`.

@@ -53,8 +53,21 @@ impl SearchParams {
     /// Rows that a walk of a graph keeps in sight, if the client says; it was checked against the
     /// index.
     pub fn ef(&self) -> Option<u32> {
-        let given = self.tuning.get("ef").or_else(|| self.tuning.get("search_list"))?;
-        params::text_of(given).trim().parse().ok()
+        self.count("ef").or_else(|| self.count("search_list"))
+    }
+
+    /// Lists that are visited, if the client says; checked as well.
+    pub fn nprobe(&self) -> Option<u32> {
+        self.count("nprobe")
+    }
+
+    /// Rows that are compared again, by their vectors, if the client says; checked as well.
+    pub fn reorder_k(&self) -> Option<u32> {
+        self.count("reorder_k")
+    }
+
+    fn count(&self, name: &str) -> Option<u32> {
+        params::text_of(self.tuning.get(name)?).trim().parse().ok()
     }
 }
 

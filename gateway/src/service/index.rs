@@ -1,4 +1,4 @@
-//! Indexes: what is defined, and how far the graphs are that some of them ask for.
+//! Indexes: what is defined, and how far those are that are built beside sealed segments.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) async fn create(
     let new = NewIndex { name, field: field.id, params: definition.params };
     gateway.catalog.index_create(collection.id, new).await?;
     gateway.cache.invalidate(collection.id);
-    gateway.dataflow.build_graphs(collection.id);
+    gateway.dataflow.build_indexes(collection.id);
     Ok(success())
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn drop_index(
         gateway.catalog.index_drop(collection.id, &last.name).await?;
     }
     gateway.cache.invalidate(collection.id);
-    gateway.dataflow.build_graphs(collection.id);
+    gateway.dataflow.build_indexes(collection.id);
     Ok(success())
 }
 
@@ -129,11 +129,12 @@ pub(super) async fn progress(
     Ok(pb::GetIndexBuildProgressResponse { status: Some(success()), indexed_rows, total_rows })
 }
 
-/// Rows of sealed segments whose graph is not there yet; all others are scanned, or walked already.
+/// Rows of sealed segments whose part of the index is not there yet; all others are scanned, or
+/// searched with it already.
 fn pending(gateway: &Gateway, collection: &Collection, index: &IndexDef) -> i64 {
     let field = collection.schema.field_by_id(index.field);
-    let Some(spec) = field.and_then(|field| index::graph(field, index)) else { return 0 };
-    let progress = gateway.dataflow.graph_progress(collection.id, &spec);
+    let Some(spec) = field.and_then(|field| index::spec_of(field, index)) else { return 0 };
+    let progress = gateway.dataflow.index_progress(collection.id, &spec);
     i64::try_from(progress.rows - progress.indexed.min(progress.rows)).unwrap_or(i64::MAX)
 }
 

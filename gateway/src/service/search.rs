@@ -9,7 +9,7 @@ use millstream_dataflow::api::{
 };
 
 use super::{Context, admit, by_keys, hits, keys, read};
-use crate::convert::index::graph;
+use crate::convert::index::spec_of;
 use crate::convert::output::Output;
 use crate::convert::placeholder;
 use crate::convert::schema::primary_field;
@@ -153,8 +153,8 @@ pub(super) fn question(
     });
     let group = read::group_by(collection, params.group.as_ref())?;
     let in_pages = params.page.is_some() || params.iterator;
-    let walked = index.filter(|index| !in_pages && graph(field, index).is_some());
-    let walked = walked.map(|index| index.id);
+    let searched = index.filter(|index| !in_pages && spec_of(field, index).is_some());
+    let searched = searched.map(|index| index.id);
     let request = SearchRequest {
         target,
         field: field.id,
@@ -167,7 +167,9 @@ pub(super) fn question(
         text,
         filter: filter.map(|plan| plan.encode().into()),
         ef: params.ef(),
-        index: walked,
+        nprobe: params.nprobe(),
+        reorder_k: params.reorder_k(),
+        index: searched,
         output: output.fields.clone(),
     };
     let pk = primary_field(&collection.schema)?.id;

@@ -6,7 +6,7 @@ use millstream_catalog::model::{
     ChannelId, Code, Collection, CollectionState, Fault, IndexDef, LoadState, PartitionId, VChannel,
 };
 use millstream_dataflow::ShardPart;
-use millstream_dataflow::storage::wants_graph;
+use millstream_dataflow::storage::IndexSpec;
 
 use super::{Context, index as index_service, read};
 use crate::convert::index;
@@ -146,13 +146,14 @@ pub(super) async fn loaded(
     Ok(pb::GetQuerySegmentInfoResponse { status: Some(success()), infos })
 }
 
-/// Whether an index of a vector field answers for a sealed segment: its graph is there, or none is
-/// wanted.
+/// Whether an index of a vector field answers for a sealed segment: its part of the index is there,
+/// or none is wanted.
 fn is_built(collection: &Collection, of: &IndexDef, part: &ShardPart) -> bool {
     let Some(field) = collection.schema.field_by_id(of.field) else { return false };
     let rows = usize::try_from(part.rows).unwrap_or(usize::MAX);
-    let scanned = index::graph(field, of).is_none() || !wants_graph(rows, field.dim as usize);
-    let built = scanned || part.graphs.contains(&(of.field, of.id));
+    let wants = |spec: IndexSpec| spec.wants(rows, field.dim as usize);
+    let scanned = !index::spec_of(field, of).is_some_and(wants);
+    let built = scanned || part.indexes.contains(&(of.field, of.id));
     built && field.data_type.is_vector() && part.segment.is_some()
 }
 

@@ -288,6 +288,8 @@ impl Server {
             text: None,
             filter,
             ef: None,
+            nprobe: None,
+            reorder_k: None,
             index: None,
             output: Vec::new(),
         };

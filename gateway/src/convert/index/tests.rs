@@ -26,7 +26,7 @@ fn the_index_of_hello_world_is_accepted_and_kept_as_given() {
     let params = "{\"nlist\": 128}";
     let made =
         vector(&[("index_type", "IVF_FLAT"), ("metric_type", "L2"), ("params", params)]).unwrap();
-    assert!(made.exact_in_place);
+    assert!(!made.exact_in_place);
     let keys: Vec<&str> = made.params.iter().map(|(k, _)| k.as_str()).collect();
     assert_eq!(keys, ["index_type", "metric_type", "params"]);
     assert_eq!(made.params[2].1, params);
@@ -152,4 +152,30 @@ fn an_index_on_json_is_for_a_path() {
     assert_eq!(made.params[1], ("json_path".to_owned(), "f['a']".to_owned()));
     let cast = with("{\"json_path\": \"f['a']\", \"json_cast_type\": \"date\"}").unwrap_err();
     assert!(cast.message.contains("json_cast_type date is not supported"), "{cast}");
+}
+
+#[test]
+fn what_is_built_follows_from_the_type_and_its_parameters() {
+    use millstream_catalog::model::{IndexId, Timestamp};
+    let how = |data_type, given: &[(&str, &str)]| {
+        let field = field(data_type);
+        let params = define(&field, &pairs(given)).unwrap().params;
+        let (id, name, created) = (IndexId(9), "f".to_owned(), Timestamp(1));
+        let index = IndexDef { id, name, field: field.id, params, created };
+        spec_of(&field, &index).map(|spec| spec.how)
+    };
+    let float = DataType::FloatVector;
+    let lists = |kind, nlist| Some(How::Lists(IvfParams { kind, nlist }));
+    let ivf = |params| how(float, &[("index_type", "IVF_FLAT"), ("params", params)]);
+    assert_eq!(ivf("{\"nlist\": 1024}"), lists(IvfKind::Flat, 1024));
+    assert_eq!(ivf("{}"), lists(IvfKind::Flat, 128));
+    let flat = [("index_type", "IVF_SQ8"), ("nlist", "65536")];
+    assert_eq!(how(float, &flat), lists(IvfKind::Sq8, 65_536));
+    assert_eq!(how(float, &[("index_type", "SCANN")]), lists(IvfKind::Sq8, 128));
+    let bits = [("index_type", "BIN_IVF_FLAT"), ("metric_type", "JACCARD")];
+    assert_eq!(how(DataType::BinaryVector, &bits), lists(IvfKind::Bits, 128));
+    let graph = How::Graph(GraphParams { m: 16, ef_construction: 200 });
+    assert_eq!(how(float, &[]), Some(graph));
+    assert_eq!(how(DataType::BinaryVector, &[]), None);
+    assert_eq!(how(float, &[("index_type", "FLAT")]), None);
 }

@@ -1,6 +1,6 @@
 //! Parameters that index types read while they search: their types and ranges.
 //!
-//! Answers are exact whatever these say, but a value that Milvus refuses is refused.
+//! A value that Milvus refuses is refused, also where the type is answered exactly.
 
 use millstream_catalog::model::Fault;
 use serde_json::{Map, Value};
