@@ -31,7 +31,7 @@ use crate::ask::Ask;
 use crate::channel::Channel;
 use crate::pool::Pool;
 use crate::shared::Shared;
-use crate::storage::{self, Compactor, Flusher, Indexes};
+use crate::storage::{self, Compactor, Flusher, Indexes, Interim};
 use counts::{CountTrace, history_from};
 
 /// What a worker needs to build its dataflows.
@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) flusher: Option<Arc<Flusher>>,
     /// Builds the indexes of sealed segments.
     pub(crate) indexes: Option<Arc<Indexes>>,
+    /// Makes lists of growing rows.
+    pub(crate) interim: Option<Arc<Interim>>,
     /// Merges sealed segments.
     pub(crate) compactor: Option<Arc<Compactor>>,
 }

@@ -30,7 +30,9 @@ use crate::flow::{self, Incoming, Local, Setup, WakeRequests, owner};
 use crate::pool::Pool;
 use crate::retention::Hold;
 use crate::shared::Shared;
-use crate::storage::{Compaction, Compactor, Flusher, IndexSpec, Indexes, Progress, Storage};
+use crate::storage::{
+    Compaction, Compactor, Flusher, IndexSpec, Indexes, Interim, Progress, Storage,
+};
 
 /// How many workers, and what they read.
 pub struct Config {
@@ -70,6 +72,7 @@ struct Inner {
     inboxes: Vec<Arc<Inbox>>,
     flusher: Option<Arc<Flusher>>,
     indexes: Option<Arc<Indexes>>,
+    interim: Option<Arc<Interim>>,
     compactor: Option<Arc<Compactor>>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -95,10 +98,12 @@ fn setup(config: Config) -> Result<(Setup, Vec<Arc<Inbox>>), Fault> {
     let compactor = flusher.clone().zip(indexes.clone()).map(|(flusher, indexes)| {
         Compactor::start(Arc::clone(&shared), flusher, indexes, threaded).map(Arc::new)
     });
+    let interim = threaded.then(Interim::start).transpose()?;
     let setup = Setup {
         compactor: compactor.transpose()?,
         flusher,
         indexes,
+        interim: interim.map(Arc::new),
         shared,
         pool: Pool::new(config.scan_threads)?,
         threads: config.scan_threads,
@@ -122,6 +127,7 @@ impl Dataflow {
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
         let (indexes, compactor) = (setup.indexes.clone(), setup.compactor.clone());
+        let interim = setup.interim.clone();
         let stopping = Arc::new(AtomicBool::new(false));
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| crossbeam_channel::unbounded::<Incoming>()).unzip();
@@ -156,6 +162,7 @@ impl Dataflow {
             inboxes: inboxes.clone(),
             flusher,
             indexes,
+            interim,
             compactor,
             stopping,
             threads: Mutex::new(vec![joiner]),
@@ -171,6 +178,7 @@ impl Dataflow {
         let (setup, inboxes) = setup(config)?;
         let (shared, flusher) = (Arc::clone(&setup.shared), setup.flusher.clone());
         let (indexes, compactor) = (setup.indexes.clone(), setup.compactor.clone());
+        let interim = setup.interim.clone();
         let allocator = Allocator::Thread(Default::default());
         let mut worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
         let (requests, receiver) = crossbeam_channel::unbounded();
@@ -181,6 +189,7 @@ impl Dataflow {
             inboxes: inboxes.clone(),
             flusher: flusher.clone(),
             indexes,
+            interim,
             compactor: compactor.clone(),
             stopping: Arc::new(AtomicBool::new(false)),
             threads: Mutex::default(),
@@ -425,6 +434,9 @@ impl Dataflow {
         }
         if let Some(indexes) = &self.0.indexes {
             indexes.stop();
+        }
+        if let Some(interim) = &self.0.interim {
+            interim.stop();
         }
         if let Some(compactor) = &self.0.compactor {
             compactor.stop();

@@ -5,6 +5,7 @@
 mod aggregate;
 mod gather;
 mod group;
+mod interim;
 mod order;
 mod query;
 mod rows;
@@ -20,6 +21,7 @@ use millstream_segment::{RowRef, Selection, ShardView};
 
 use crate::api::Column;
 use crate::interest::Interest;
+use crate::storage::Interim;
 pub(crate) use aggregate::aggregate;
 pub(crate) use gather::gather;
 use gather::{Budget, Place};
@@ -47,6 +49,8 @@ pub(crate) struct Run {
     pub(crate) threads: usize,
     /// Whether the answer is still waited for: asked with every chunk of rows.
     pub(crate) interest: Interest,
+    /// Makes lists of growing rows.
+    pub(crate) interim: Option<Arc<Interim>>,
 }
 
 /// The rows of one shard that a read sees, after its filter.

@@ -20,6 +20,7 @@
 
 mod build;
 mod centroids;
+pub mod interim;
 mod layout;
 mod open;
 mod search;

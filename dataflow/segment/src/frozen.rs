@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use millstream_catalog::model::Timestamp;
 use thiserror::Error;
@@ -13,7 +12,7 @@ use crate::later;
 use crate::numbers::{Numbered, Numbers};
 use crate::rows::{Chunk, ROWS_STEP, chunk_rows};
 use crate::spec::ColumnSpec;
-use crate::whole::Whole;
+use crate::whole::{Besides, Whole};
 
 /// When rows came: those from `row` on, up to the next arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +113,7 @@ impl FrozenRows {
             Numbers::of(first_row, &self.numbers, rows).ok_or(Corrupt::Numbers { rows })?;
         let (own, added) = specs.split_at(self.columns.len().min(specs.len()));
         let columns = frozen_columns(own, &self.columns, (0, rows))?;
-        let beside = ArcSwap::from_pointee(Vec::new());
+        let beside = Besides::default();
         let whole = Arc::new(Whole { id, first_row, rows, columns, beside });
         let var: usize =
             self.columns.iter().filter(|c| c.offsets.is_some()).map(|c| c.values.len()).sum();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use millstream_catalog::model::Timestamp;
+use millstream_catalog::model::{FieldId, Timestamp};
 
 use crate::Position;
 use crate::chunk::{Reader, Writer, buffer};
@@ -14,7 +14,7 @@ use crate::later::LaterColumns;
 use crate::numbers::{Numbered, Numbers};
 use crate::pk::Key;
 use crate::spec::{ColumnSpec, NormFn};
-use crate::whole::Whole;
+use crate::whole::{Beside, Besides, Whole};
 
 /// The first chunk of a segment takes about this many bytes, the next ones twice the one before.
 const FIRST_CHUNK_BYTES: usize = 64 << 10;
@@ -56,6 +56,7 @@ pub struct Chunk {
     deleted_at: OnceLock<Box<[AtomicU64]>>,
     /// The sealed segment, and how many of its rows lie before these.
     segment: Option<(Arc<Whole>, usize)>,
+    beside: Besides,
 }
 
 impl Chunk {
@@ -79,6 +80,7 @@ impl Chunk {
             rows: AtomicUsize::new(rows),
             deleted_at: OnceLock::new(),
             segment: Some((Arc::clone(segment), before)),
+            beside: Besides::default(),
         })
     }
 
@@ -90,6 +92,16 @@ impl Chunk {
     /// How many rows of its sealed segment lie before the chunk's; none while the rows grow.
     pub fn rows_before(&self) -> usize {
         self.segment.as_ref().map_or(0, |(_, before)| *before)
+    }
+
+    /// What was built for a field of the chunk's rows.
+    pub fn beside(&self, field: FieldId) -> Option<Beside> {
+        self.beside.get(field)
+    }
+
+    /// Puts something beside the rows that there are, as [`Whole::put_beside`].
+    pub fn put_beside(&self, field: FieldId, built: Option<Beside>) {
+        self.beside.put(field, built);
     }
 
     /// When the first `rows` rows came, in order; rows are counted from the chunk's first one.
@@ -323,6 +335,7 @@ impl ChunkWriter {
             rows: AtomicUsize::new(0),
             deleted_at: OnceLock::new(),
             segment: None,
+            beside: Besides::default(),
         });
         ChunkWriter { chunk, columns: writers, runs }
     }

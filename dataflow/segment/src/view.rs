@@ -227,8 +227,7 @@ pub(crate) fn unpack(word: u64) -> RowRef {
 impl Selection {
     /// Number of selected rows.
     pub fn count(&self) -> u64 {
-        let ones = |c: &ChunkRef| c.mask.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
-        self.chunks.iter().map(ones).sum()
+        self.chunks.iter().map(|chunk| chunk.selected() as u64).sum()
     }
 
     /// The chunk that holds a numbered row, and the row's offset in it.
@@ -297,6 +296,11 @@ impl Selection {
 }
 
 impl ChunkRef {
+    /// Number of selected rows.
+    pub fn selected(&self) -> usize {
+        self.mask.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// The values of a column, for the rows that the selection looks at.
     pub fn column(&self, index: usize) -> ColumnSlice<'_> {
         self.chunk.column(index, self.rows)

@@ -11,6 +11,24 @@ use crate::column::{ColumnReader, ColumnSlice};
 /// Something that was built for a field of a segment, such as an index.
 pub type Beside = Arc<dyn Any + Send + Sync>;
 
+/// What was built for the fields of some rows, beside them.
+#[derive(Default)]
+pub(crate) struct Besides(ArcSwap<Vec<(FieldId, Beside)>>);
+
+impl Besides {
+    pub(crate) fn get(&self, field: FieldId) -> Option<Beside> {
+        let all = self.0.load();
+        all.iter().find(|(of, _)| *of == field).map(|(_, built)| Arc::clone(built))
+    }
+
+    pub(crate) fn put(&self, field: FieldId, built: Option<Beside>) {
+        self.0.rcu(|all| {
+            let others = all.iter().filter(|(of, _)| *of != field).cloned();
+            others.chain(built.clone().map(|built| (field, built))).collect::<Vec<_>>()
+        });
+    }
+}
+
 /// The rows of a sealed segment as one run. Reads go through the chunks that share its memory; what
 /// needs all rows at once goes through this.
 pub struct Whole {
@@ -18,7 +36,7 @@ pub struct Whole {
     pub(crate) first_row: u32,
     pub(crate) rows: usize,
     pub(crate) columns: Vec<ColumnReader>,
-    pub(crate) beside: ArcSwap<Vec<(FieldId, Beside)>>,
+    pub(crate) beside: Besides,
 }
 
 impl Whole {
@@ -55,16 +73,12 @@ impl Whole {
 
     /// What was built for a field.
     pub fn beside(&self, field: FieldId) -> Option<Beside> {
-        let all = self.beside.load();
-        all.iter().find(|(of, _)| *of == field).map(|(_, built)| Arc::clone(built))
+        self.beside.get(field)
     }
 
     /// Puts something beside the rows, in the place of what was there for the field; `None` takes it
     /// away. Reads that began before keep what they have.
     pub fn put_beside(&self, field: FieldId, built: Option<Beside>) {
-        self.beside.rcu(|all| {
-            let others = all.iter().filter(|(of, _)| *of != field).cloned();
-            others.chain(built.clone().map(|built| (field, built))).collect::<Vec<_>>()
-        });
+        self.beside.put(field, built);
     }
 }

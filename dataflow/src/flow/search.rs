@@ -353,7 +353,8 @@ impl Exec {
         let sender = self.done_sender.clone();
         let ask = Arc::clone(&task.ask);
         let interest = self.setup.shared.interest(task.id);
-        let reading = interest.map(|interest| Run { as_of: task.as_of, threads, interest });
+        let (as_of, interim) = (task.as_of, self.setup.interim.clone());
+        let reading = interest.map(|interest| Run { as_of, threads, interest, interim });
         pool.spawn(
             move || answer(&ask, &shards, &reading.ok_or_else(nobody_waits)?),
             move |found| {

@@ -93,7 +93,8 @@ pub(crate) fn find_rows(find: &Find) -> Result<Vec<RowRef>, Fault> {
     let plan = Plan::decode(&find.plan)?;
     let shard: &ReadShard = &find.shard;
     // Every replica ends these rows, whoever waits to hear of it.
-    let run = Run { as_of: find.eff, threads: 1, interest: Interest::default() };
+    let interest = Interest::default();
+    let run = Run { as_of: find.eff, threads: 1, interest, interim: None };
     let selection = selected(shard, &run, &find.partitions, Some(&plan))?;
     let mut rows = Vec::new();
     for chunk in &selection.chunks {

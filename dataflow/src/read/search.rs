@@ -1,5 +1,6 @@
 //! Searches: the nearest rows of some shards for every query.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -13,9 +14,8 @@ use rayon::prelude::*;
 
 use super::gather::{self, Budget, gather};
 use super::group::Groups;
-use super::{ReadShard, Run, column_of, fetch, plan_of, selected, text};
+use super::{ReadShard, Run, column_of, fetch, interim, plan_of, selected, text};
 use crate::api::{Bounds, GroupBy, QueryVectors, SearchRequest};
-use crate::interest::Interest;
 use crate::part::SearchPart;
 use crate::storage::{Ask, Built, built_of};
 
@@ -113,8 +113,8 @@ fn vectors(
     let (k, metric) = (request.topk as usize, request.metric);
     let range = range_of(metric, &request.bounds);
     let threads = if most > SPLIT_HITS_MAX { 1 } else { run.threads };
-    let (queries, tie, interest) = (&queries, &tie, &run.interest);
-    let mut pass = Pass { queries, selection, column, tie, threads, ask: None, interest };
+    let (queries, tie) = (&queries, &tie);
+    let mut pass = Pass { queries, selection, column, tie, threads, ask: None, run };
     if let Some(index) = request.index.filter(|_| by_best(request)) {
         pass.ask = Some((request.field, index, ask_of(request, k, range)));
     }
@@ -194,8 +194,8 @@ struct Pass<'a> {
     threads: usize,
     /// The field, the index and what is wanted of it, when hits may be found by an index.
     ask: Option<(FieldId, IndexId, Ask)>,
-    /// Whether the hits are still waited for.
-    interest: &'a Interest,
+    /// Whether the hits are still waited for, and who makes lists of growing rows.
+    run: &'a Run,
 }
 
 /// Whether a search asks for the best rows and nothing else.
@@ -217,6 +217,11 @@ fn ask_of(request: &SearchRequest, k: usize, range: Range) -> Ask {
     Ask { graph, lists: ivf::Ask { k, nprobe, scored } }
 }
 
+thread_local! {
+    /// Memory of the searches of growing rows of a thread of the pool.
+    static SCRATCH: RefCell<interim::Scratch> = RefCell::default();
+}
+
 impl Pass<'_> {
     /// Feeds collectors, one a query; on several threads when that pays.
     fn run<C: Collect + Send>(
@@ -231,7 +236,7 @@ impl Pass<'_> {
             }
             tops
         };
-        let (walks, chunks) = self.divide();
+        let (walks, mut chunks) = self.divide();
         let join = |mut all: Vec<C>, more: Vec<C>| {
             for (top, other) in all.iter_mut().zip(more) {
                 absorb(top, other, self.tie);
@@ -247,6 +252,7 @@ impl Pass<'_> {
             2.. if walks.len() > 1 => walks.par_iter().map(walk).reduce(&make, join),
             _ => walks.iter().map(walk).fold(make(), join),
         };
+        let walked = join(walked, self.visit(&mut chunks, &make));
         let rows: usize = chunks.iter().map(|c| c.rows).sum();
         let components = rows.saturating_mul(self.queries.dim().max(16));
         let found = if chunks.is_empty() {
@@ -258,7 +264,7 @@ impl Pass<'_> {
             join(walked, chunks.par_chunks(part).map(scan_all).reduce(&make, join))
         };
         // What was found when the interest ended is not all.
-        self.interest.check()?;
+        self.run.interest.check()?;
         Ok(found)
     }
 
@@ -280,8 +286,8 @@ impl Pass<'_> {
                 scans.extend(chunks);
                 continue;
             };
-            let of = |c: &ChunkRef| c.mask.iter().map(|w| w.count_ones() as usize).sum::<usize>();
-            let survivors = chunks.iter().map(of).sum();
+            interim::forget(chunks, *field);
+            let survivors = chunks.iter().map(ChunkRef::selected).sum();
             if built.artefact.scans(survivors, self.queries.nq(), ask) {
                 scans.extend(chunks);
             } else {
@@ -291,9 +297,28 @@ impl Pass<'_> {
         (walks, scans)
     }
 
+    /// Takes the chunks out of `chunks` that are searched through lists, and searches them.
+    fn visit<C: Collect>(
+        &self,
+        chunks: &mut Vec<&ChunkRef>,
+        make: &(impl Fn() -> Vec<C> + Sync),
+    ) -> Vec<C> {
+        let mut tops = make();
+        if let (Some((id, _, ask)), Some(maker)) = (&self.ask, &self.run.interim) {
+            let ask = interim::ask_of(ask);
+            let field = interim::Field { queries: self.queries, column: self.column, id: *id, ask };
+            for group in field.divide(chunks, maker) {
+                SCRATCH.with_borrow_mut(|scratch| {
+                    field.search(&group, &mut tops, scratch, (self.tie, &self.run.interest));
+                });
+            }
+        }
+        tops
+    }
+
     /// Offers the nearest selected rows of a segment.
     fn walk<C: Collect>(&self, walk: &Walk<'_>, tops: &mut [C]) {
-        if self.interest.is_over() {
+        if self.run.interest.is_over() {
             return;
         }
         let Walk { whole, built, chunks, survivors, ask } = walk;
@@ -316,7 +341,7 @@ impl Pass<'_> {
     }
 
     fn chunk<C: Collect>(&self, chunk: &ChunkRef, tops: &mut [C]) {
-        let ones: usize = chunk.mask.iter().map(|w| w.count_ones() as usize).sum();
+        let ones = chunk.selected();
         if ones == 0 {
             return;
         }
@@ -325,7 +350,7 @@ impl Pass<'_> {
         let block = Block { vectors, inv_norms, mask, first_row: chunk.base };
         let of_row = self.queries.dim().max(16).saturating_mul(self.queries.nq());
         for block in block.parts(self.queries.dim(), STEP_COMPONENTS / of_row.max(1)) {
-            if self.interest.is_over() {
+            if self.run.interest.is_over() {
                 return;
             }
             scan(self.queries, &block, tops, self.tie);

@@ -78,7 +78,7 @@ pub fn build(
 ///
 /// # Errors
 /// What [`build`] says.
-fn check(source: &Source<'_>, params: IvfParams) -> Result<usize, IvfError> {
+pub(super) fn check(source: &Source<'_>, params: IvfParams) -> Result<usize, IvfError> {
     let (data_type, values, of_row) = match source.vectors {
         Vectors::Float(values) => (DataType::FloatVector, values.len(), source.dim),
         Vectors::Half(values) => (DataType::Float16Vector, values.len(), source.dim),

@@ -371,6 +371,6 @@ impl Visitor<'_> {
 }
 
 #[inline(always)]
-fn admits(mask: &[u64], row: u32) -> bool {
+pub(super) fn admits(mask: &[u64], row: u32) -> bool {
     mask[row as usize / 64] >> (row % 64) & 1 == 1
 }

@@ -2,6 +2,7 @@
 
 mod bits;
 mod damage;
+mod interim;
 mod masks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -20,10 +20,15 @@ use crate::inbox::{Delivery, Inbox};
 use crate::log::{AppendDone, AppendError};
 use crate::memory::out_of_reach;
 
+/// A file that has fewer bytes is not left for another when nobody needs it any more.
+const LEAVE_BYTES_MIN: u64 = 4 << 20;
+
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<(Entry, AppendDone)>,
     stop: bool,
+    /// Whether everything was truncated that was written.
+    spent: bool,
     thread: Option<JoinHandle<()>>,
     /// The file to write to, until the thread takes it.
     active: Option<ActiveFile>,
@@ -32,6 +37,8 @@ struct Queue {
 struct State {
     files: Vec<FileHeader>,
     last_seq: u64,
+    /// What was truncated.
+    through_seq: u64,
     live: Vec<Arc<Inbox>>,
     last_tick: Option<Timestamp>,
     broken: Option<String>,
@@ -74,6 +81,7 @@ impl Channel {
         let state = State {
             files: recovered.files,
             last_seq: recovered.last_seq,
+            through_seq: 0,
             live: Vec::new(),
             last_tick: None,
             broken: None,
@@ -133,15 +141,20 @@ impl Channel {
 
     fn run(&self, mut active: Option<ActiveFile>) {
         loop {
-            let (entry, done) = {
+            let next = {
                 let mut queue = self.queue.lock();
-                while queue.jobs.is_empty() && !queue.stop {
+                while queue.jobs.is_empty() && !queue.stop && !queue.spent {
                     self.wake.wait(&mut queue);
                 }
+                let spent = std::mem::take(&mut queue.spent);
                 match queue.jobs.pop_front() {
-                    Some(job) => job,
-                    None => return,
+                    None if !spent => return,
+                    job => job,
                 }
+            };
+            let Some((entry, done)) = next else {
+                self.leave(&mut active);
+                continue;
             };
             // Bound first: the lock must be gone before `done`, which may call back.
             let broken = self.state.lock().broken.clone();
@@ -167,19 +180,49 @@ impl Channel {
         let seq = self.state.lock().last_seq + 1;
         let past = |file: &ActiveFile| file.is_past(entry, self.options.file_bytes_max);
         if active.as_ref().is_none_or(past) {
-            if let Some(old) = active.as_mut() {
-                let trimmed = old.trim();
-                trimmed.map_err(|e| WriteFailure::Broken(format!("trimming a log file: {e}")))?;
-            }
-            let new = ActiveFile::create(&self.folder, self.id.0, seq, &self.options.sync)?;
-            self.state.lock().files.push(new.header());
-            *active = Some(new);
+            self.begin_file(active, seq)?;
         }
         match active {
             Some(file) => file.append(seq, entry, &self.options)?,
             None => return Err(WriteFailure::Full("there is no file".into())),
         }
         Ok(seq)
+    }
+
+    /// Puts an empty file in the place of the active one.
+    fn begin_file(&self, active: &mut Option<ActiveFile>, seq: u64) -> Result<(), WriteFailure> {
+        if let Some(old) = active.as_mut() {
+            let trimmed = old.trim();
+            trimmed.map_err(|e| WriteFailure::Broken(format!("trimming a log file: {e}")))?;
+        }
+        let new = ActiveFile::create(&self.folder, self.id.0, seq, &self.options.sync)?;
+        self.state.lock().files.push(new.header());
+        *active = Some(new);
+        Ok(())
+    }
+
+    /// Leaves the active file for another when all that it holds is truncated, so that it goes too.
+    fn leave(&self, active: &mut Option<ActiveFile>) {
+        let (last_seq, through_seq) = {
+            let state = self.state.lock();
+            if state.broken.is_some() {
+                return;
+            }
+            (state.last_seq, state.through_seq)
+        };
+        let large = active.as_ref().is_some_and(|file| file.bytes() >= LEAVE_BYTES_MIN);
+        if last_seq > through_seq || !large {
+            return;
+        }
+        match self.begin_file(active, last_seq + 1) {
+            Ok(()) => {
+                if let Err(fault) = self.delete_files(through_seq) {
+                    tracing::warn!(%fault, "a log file that nobody needs is not deleted yet");
+                }
+            }
+            Err(WriteFailure::Full(text)) => tracing::warn!(text, "a log file is kept for now"),
+            Err(WriteFailure::Broken(text)) => self.fail(&text),
+        }
     }
 
     /// Delivers a durable entry. Waits while an inbox is full: that is the backpressure.
@@ -296,8 +339,23 @@ impl Channel {
         }
     }
 
-    /// Deletes the files that hold nothing after a sequence, except the last.
+    /// Deletes the files that hold nothing after a sequence. The last one stays while it is small;
+    /// otherwise it is deleted soon, when another is there.
     pub(super) fn truncate(&self, through_seq: u64) -> Result<(), Fault> {
+        self.delete_files(through_seq)?;
+        let spent = {
+            let mut state = self.state.lock();
+            state.through_seq = state.through_seq.max(through_seq);
+            state.through_seq >= state.last_seq
+        };
+        if spent {
+            self.queue.lock().spent = true;
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    fn delete_files(&self, through_seq: u64) -> Result<(), Fault> {
         let gone: Vec<FileHeader> = {
             let mut state = self.state.lock();
             let behind = |pair: &[FileHeader]| pair[1].first_seq <= through_seq.saturating_add(1);

@@ -97,6 +97,11 @@ impl ActiveFile {
         self.header
     }
 
+    /// Bytes of the file that are in use.
+    pub(super) fn bytes(&self) -> u64 {
+        self.end
+    }
+
     /// Whether a frame for this entry would make the file longer than it should be.
     pub(super) fn is_past(&self, entry: &Entry, bytes_max: u64) -> bool {
         let bytes = HEADER_BYTES + entry.len();

@@ -210,6 +210,35 @@ fn truncation_deletes_whole_files_and_keeps_the_rest_readable() {
     assert_eq!(tags(&read(&wal, 40, 41)), [41]);
 }
 
+/// Bytes of all files of the log.
+fn disk_bytes(folder: &std::path::Path) -> u64 {
+    files(folder).iter().map(|file| std::fs::metadata(file).map_or(0, |file| file.len())).sum()
+}
+
+#[test]
+fn a_file_of_which_all_is_truncated_goes_while_nothing_comes() {
+    let folder = TempDir::new().unwrap();
+    let wal = open(folder.path()).unwrap();
+    for seq in 1..=12 {
+        append(&wal, entry(seq, &[record(1, 500_000)])).unwrap();
+    }
+    block_on(wal.truncate(C, 11)).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(disk_bytes(folder.path()) > 6_000_000, "one entry is needed still");
+    block_on(wal.truncate(C, 12)).unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while disk_bytes(folder.path()) > 1_000_000 {
+        assert!(std::time::Instant::now() < end, "it is still there");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(block_on(wal.bounds(C)).unwrap(), (13, 12));
+    drop(wal);
+    let wal = open(folder.path()).unwrap();
+    assert_eq!(block_on(wal.bounds(C)).unwrap(), (13, 12));
+    assert_eq!(append(&wal, entry(13, &[record(7, 8)])), Ok(13));
+    assert_eq!(tags(&read(&wal, 12, 13)), [7]);
+}
+
 #[test]
 fn a_second_process_cannot_open_the_log() {
     let folder = TempDir::new().unwrap();
