@@ -27,7 +27,7 @@ pub(crate) use gather::gather;
 use gather::{Budget, Place};
 pub(crate) use query::{count, query};
 use rows::ChunkColumns;
-pub(crate) use rows::find_rows;
+pub(crate) use rows::{find_rows, view_of};
 pub(crate) use search::{search, vectors_of};
 pub(crate) use text::{TextRef, statistics};
 
@@ -78,7 +78,7 @@ fn filter(
     for chunk in &mut selection.chunks {
         interest.check()?;
         let mut mask = std::mem::take(&mut chunk.mask);
-        let columns = ChunkColumns { chunk, specs: &specs, texts: &shard.texts };
+        let columns = ChunkColumns::new(chunk, &specs, &shard.texts);
         plan.eval(chunk.rows, &columns, &mut mask);
         chunk.mask = mask;
     }

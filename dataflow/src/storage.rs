@@ -21,11 +21,15 @@
 //! | `cC/sS/N-FIELD.graph` | | what `millstream_index::graph::Graph` opens, of the vectors of a segment |
 //! | `cC/sS/N-FIELD.lists` | | what `millstream_index::ivf::Ivf` opens, of the vectors of a segment |
 //! | `cC/sS/N-ends.arrow` | a row for each row that ended | `eff`, `seq`, `index`, `slot`, `row` |
+//!
+//! What is known of the rows of a segment is in the metadata of their table: under
+//! `millstream:zones:NAME` the zone maps of a column, in base64.
 
 mod artefact;
 mod background;
 mod compact;
 mod compactor;
+mod facts;
 mod flusher;
 mod indexes;
 mod interim;
@@ -48,6 +52,7 @@ pub use artefact::{How, IndexSpec};
 pub(crate) use compact::Compacted;
 pub(crate) use compactor::Compactor;
 pub use compactor::{Compaction, CompactionPlan, PlanState};
+pub(crate) use facts::Facts;
 pub(crate) use flusher::Flusher;
 pub use indexes::Progress;
 pub(crate) use indexes::{Built, Indexes, built_of};

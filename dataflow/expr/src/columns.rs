@@ -1,8 +1,11 @@
 //! The columns that an evaluation reads: borrowed slices, one view per field.
 
+use std::ops::Range;
+
 use millstream_catalog::model::{DataType, FieldId};
 
 use crate::plan::MatchKind;
+use crate::zones::Zone;
 
 /// Values of different lengths: value `i` is `bytes[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,17 @@ pub trait Columns {
     /// when every row has one.
     fn validity(&self, _field: FieldId) -> Option<&[u8]> {
         None
+    }
+
+    /// What is known of a field in some of the rows without reading them; `None` when nothing is,
+    /// and for a field without a column.
+    fn zone(&self, _field: FieldId, _rows: Range<usize>) -> Option<Zone<'_>> {
+        None
+    }
+
+    /// Whether [`Columns::zone`] knows anything at all.
+    fn has_zones(&self) -> bool {
+        false
     }
 
     /// The number of the first row, so that a random choice differs from chunk to chunk.

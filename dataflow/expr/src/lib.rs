@@ -32,6 +32,11 @@
 //! - Geometry, time and struct forms (`st_..`, `ISO`, `INTERVAL`, `element_filter`, `match_..`,
 //!   `$[..]`) are refused by name.
 //!
+//! # Zone maps
+//! Where the columns have [`Zones`], each block is judged before it is read: a leaf that no row of
+//! the block can pass, or that all must, is answered from the bounds. Nulls, NaN and cut bounds
+//! leave a leaf undecided, never wrongly decided.
+//!
 //! **Invariant.** No text and no bytes make this crate panic, recurse beyond
 //! [`limits::NESTING_MAX`], or use memory beyond a small multiple of their length.
 //!
@@ -58,12 +63,14 @@ mod primary;
 mod regex;
 mod scalar;
 mod token;
+mod zones;
 
 use millstream_catalog::model::{CollectionSchema, Fault};
 
 pub use columns::{ColumnView, Columns, TextMatch, VarView};
 pub use json::json_cell;
 pub use plan::{MatchKind, PkList, Plan};
+pub use zones::{Bounds, Zone, Zones, ZonesBuilder};
 
 /// The value of a `{name}` in a text.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,6 +26,17 @@ pub(crate) struct Pattern {
     pieces: Vec<Piece>,
 }
 
+/// What a pattern asks of a text behind its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// That nothing follows.
+    None,
+    /// Nothing.
+    Any,
+    /// Something.
+    Other,
+}
+
 impl Pattern {
     /// Compiles a pattern. [`check`] has accepted it; a piece beyond its bound matches nothing.
     pub(crate) fn new(text: &str) -> Pattern {
@@ -41,6 +52,21 @@ impl Pattern {
             }
         }
         Pattern { pieces }
+    }
+
+    /// The bytes that every matching text begins with, and whether nothing else is asked of it:
+    /// any end will do, or none.
+    pub(crate) fn beginning(&self) -> (&[u8], Ending) {
+        let first = match self.pieces.first() {
+            Some(Piece::Plain(bytes, _)) => bytes,
+            _ => return (&[], Ending::Other),
+        };
+        let ending = match &self.pieces[1..] {
+            [] => Ending::None,
+            [Piece::Plain(last, _)] if last.is_empty() => Ending::Any,
+            _ => Ending::Other,
+        };
+        (first, ending)
     }
 
     /// Whether the whole text matches.

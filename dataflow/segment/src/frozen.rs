@@ -1,6 +1,6 @@
 //! Sealed rows: chunks whose columns lie in memory that somebody else keeps, such as a mapped file.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use millstream_catalog::model::Timestamp;
@@ -113,8 +113,8 @@ impl FrozenRows {
             Numbers::of(first_row, &self.numbers, rows).ok_or(Corrupt::Numbers { rows })?;
         let (own, added) = specs.split_at(self.columns.len().min(specs.len()));
         let columns = frozen_columns(own, &self.columns, (0, rows))?;
-        let beside = Besides::default();
-        let whole = Arc::new(Whole { id, first_row, rows, columns, beside });
+        let (beside, facts) = (Besides::default(), OnceLock::new());
+        let whole = Arc::new(Whole { id, first_row, rows, columns, beside, facts });
         let var: usize =
             self.columns.iter().filter(|c| c.offsets.is_some()).map(|c| c.values.len()).sum();
         let defaults = added.iter().filter_map(|spec| spec.default.as_ref());

@@ -1,7 +1,7 @@
 //! A sealed segment as one: its columns whole, and what was built beside its rows.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use millstream_catalog::model::FieldId;
@@ -37,6 +37,7 @@ pub struct Whole {
     pub(crate) rows: usize,
     pub(crate) columns: Vec<ColumnReader>,
     pub(crate) beside: Besides,
+    pub(crate) facts: OnceLock<Beside>,
 }
 
 impl Whole {
@@ -69,6 +70,16 @@ impl Whole {
     /// When there is no such column.
     pub fn validity(&self, index: usize) -> Option<&[u8]> {
         self.columns[index].validity(self.rows)
+    }
+
+    /// What is known of the rows and was stored with them, if it is of this type.
+    pub fn facts<T: Any>(&self) -> Option<&T> {
+        self.facts.get()?.downcast_ref()
+    }
+
+    /// Says what is known of the rows; only the first to say so is heard.
+    pub fn set_facts(&self, facts: Beside) {
+        let _ = self.facts.set(facts);
     }
 
     /// What was built for a field.

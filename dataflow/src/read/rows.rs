@@ -1,7 +1,9 @@
 //! Columns of a chunk as the filter engine reads them, and filter deletes.
 
+use std::ops::Range;
+
 use millstream_catalog::model::{DataType, Fault, FieldId};
-use millstream_expr::{ColumnView, Columns, MatchKind, Plan, TextMatch, VarView};
+use millstream_expr::{ColumnView, Columns, MatchKind, Plan, TextMatch, VarView, Zone};
 use millstream_segment::{ChunkRef, ColumnSlice, ColumnSpec, RowRef};
 use millstream_text::Query;
 
@@ -9,15 +11,51 @@ use super::text::TextRef;
 use super::{ReadShard, Run, selected};
 use crate::channel::Find;
 use crate::interest::Interest;
+use crate::storage::Facts;
 
 /// A chunk's columns by field, and the indexes of its texts.
 pub(super) struct ChunkColumns<'a> {
     pub(super) chunk: &'a ChunkRef,
     pub(super) specs: &'a [ColumnSpec],
     pub(super) texts: &'a [TextRef],
+    /// What is known of the segment that the chunk is a part of.
+    facts: Option<&'a Facts>,
 }
 
-impl ChunkColumns<'_> {
+/// A column as filters read it; `None` for vectors, which they do not.
+pub(crate) fn view_of<'a>(spec: &ColumnSpec, slice: ColumnSlice<'a>) -> Option<ColumnView<'a>> {
+    Some(match slice {
+        ColumnSlice::Bool(values) => ColumnView::Bool(values),
+        ColumnSlice::Int8(values) => ColumnView::Int8(values),
+        ColumnSlice::Int16(values) => ColumnView::Int16(values),
+        ColumnSlice::Int32(values) => ColumnView::Int32(values),
+        ColumnSlice::Int64(values) => ColumnView::Int64(values),
+        ColumnSlice::Float(values) => ColumnView::Float(values),
+        ColumnSlice::Double(values) => ColumnView::Double(values),
+        ColumnSlice::Var { offsets, bytes } => {
+            let view = VarView { offsets, bytes };
+            match spec.data_type {
+                DataType::Json => ColumnView::Json(view),
+                DataType::Array => ColumnView::Array { element: spec.element?, cells: view },
+                DataType::VarChar => ColumnView::Text(view),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}
+
+impl<'a> ChunkColumns<'a> {
+    /// The columns of a chunk.
+    pub(super) fn new(
+        chunk: &'a ChunkRef,
+        specs: &'a [ColumnSpec],
+        texts: &'a [TextRef],
+    ) -> ChunkColumns<'a> {
+        let facts = chunk.chunk.segment().and_then(|segment| segment.facts());
+        ChunkColumns { chunk, specs, texts, facts }
+    }
+
     fn index(&self, field: FieldId) -> Option<usize> {
         self.specs.iter().position(|s| s.field == field)
     }
@@ -26,30 +64,20 @@ impl ChunkColumns<'_> {
 impl Columns for ChunkColumns<'_> {
     fn column(&self, field: FieldId) -> Option<ColumnView<'_>> {
         let index = self.index(field)?;
-        let spec = &self.specs[index];
-        Some(match self.chunk.column(index) {
-            ColumnSlice::Bool(values) => ColumnView::Bool(values),
-            ColumnSlice::Int8(values) => ColumnView::Int8(values),
-            ColumnSlice::Int16(values) => ColumnView::Int16(values),
-            ColumnSlice::Int32(values) => ColumnView::Int32(values),
-            ColumnSlice::Int64(values) => ColumnView::Int64(values),
-            ColumnSlice::Float(values) => ColumnView::Float(values),
-            ColumnSlice::Double(values) => ColumnView::Double(values),
-            ColumnSlice::Var { offsets, bytes } => {
-                let view = VarView { offsets, bytes };
-                match spec.data_type {
-                    DataType::Json => ColumnView::Json(view),
-                    DataType::Array => ColumnView::Array { element: spec.element?, cells: view },
-                    DataType::VarChar => ColumnView::Text(view),
-                    _ => return None,
-                }
-            }
-            _ => return None,
-        })
+        view_of(&self.specs[index], self.chunk.column(index))
     }
 
     fn validity(&self, field: FieldId) -> Option<&[u8]> {
         self.chunk.validity(self.index(field)?)
+    }
+
+    fn zone(&self, field: FieldId, rows: Range<usize>) -> Option<Zone<'_>> {
+        let before = self.chunk.chunk.rows_before();
+        self.facts?.zone(field, before + rows.start..before + rows.end)
+    }
+
+    fn has_zones(&self) -> bool {
+        self.facts.is_some_and(Facts::has_zones)
     }
 
     fn first_row(&self) -> u64 {

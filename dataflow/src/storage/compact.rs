@@ -14,6 +14,7 @@ use millstream_catalog::model::{
 use millstream_segment::{Chunk, ColumnSpec, End, Expiry, Merged, merge};
 use millstream_store::{Access, Store};
 
+use super::facts::known_of;
 use super::load::{NUMBERS, ROWS, RUNS, chunks_of};
 use super::plan::Dead;
 use super::tables::{Numbers, names, row_columns};
@@ -137,7 +138,8 @@ fn files(
     let names = names(schema, &specs);
     let id = archive.ids(1)?;
     let columns = row_columns(&names, &specs, chunks, &merged.spans);
-    let rows = attempt.put(&format!("{id}-rows"), &columns)?;
+    let facts = known_of(&names, &specs, chunks, &merged.spans);
+    let rows = attempt.put_known(&format!("{id}-rows"), &columns, &facts)?;
     drop(columns);
     let runs = attempt.put(&format!("{id}-runs"), &Numbers::runs(&merged.arrivals).columns())?;
     let mut files = vec![(ROWS.to_owned(), rows), (RUNS.to_owned(), runs)];

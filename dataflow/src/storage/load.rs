@@ -9,6 +9,7 @@ use millstream_segment::{
 };
 use millstream_store::{Access, Store, Table};
 
+use super::facts::Facts;
 use super::indexes::attach_stored;
 use super::tables::{frozen, names, read_numbers, read_runs};
 use super::write::ends_of;
@@ -91,6 +92,7 @@ pub(super) fn chunks_of(
         Some(_) => read_numbers(&open(NUMBERS)?)?,
         None => Vec::new(),
     };
+    let facts = Facts::of(&rows, &names, &specs);
     let rows = frozen(&rows, &names, &specs, (read_runs(&runs)?, numbers))?;
     if rows.rows != segment.rows as usize {
         let text = format!("segment {} has {} rows, not {}", segment.id, rows.rows, segment.rows);
@@ -100,6 +102,7 @@ pub(super) fn chunks_of(
     let chunks =
         chunks.map_err(|corrupt| Fault::internal(format!("segment {}: {corrupt}", segment.id)))?;
     if let Some(whole) = chunks.first().and_then(|chunk| chunk.segment()) {
+        whole.set_facts(Arc::new(facts));
         attach_stored(store, segment, whole);
     }
     Ok(chunks)

@@ -11,6 +11,7 @@ use millstream_catalog::model::{
 use millstream_segment::{Arrival, ColumnSpec, End, SealedRows, merge};
 use millstream_store::{Access, Store, Table, TableColumn, write_table};
 
+use super::facts::known_of;
 use super::load::{ROWS, RUNS, chunks_of};
 use super::plan::Dead;
 use super::tables::{Numbers, names, read_ends, row_columns};
@@ -62,8 +63,18 @@ impl<'a> Attempt<'a> {
         name: &str,
         columns: &[TableColumn<'_>],
     ) -> Result<FileRef, Fault> {
+        self.put_known(name, columns, &[])
+    }
+
+    /// As [`Attempt::put`], with what is known of the rows.
+    pub(super) fn put_known(
+        &mut self,
+        name: &str,
+        columns: &[TableColumn<'_>],
+        known: &[(String, String)],
+    ) -> Result<FileRef, Fault> {
         let name = format!("{}/{name}.arrow", self.folder);
-        let write = |out: &mut dyn std::io::Write| write_table(out, columns, &[]).map(drop);
+        let write = |out: &mut dyn std::io::Write| write_table(out, columns, known).map(drop);
         let file = self.store.put_file(&name, write).map_err(store_fault)?;
         self.files.push(file.clone());
         Ok(file)
@@ -159,7 +170,8 @@ fn commit_of(
     for (id, rows) in (first_id..).zip(&sealed.rows) {
         let merged = merge(&rows.chunks, &[]);
         let columns = row_columns(&names, &specs, &rows.chunks, &merged.spans);
-        let file = attempt.put(&format!("{id}-rows"), &columns)?;
+        let facts = known_of(&names, &specs, &rows.chunks, &merged.spans);
+        let file = attempt.put_known(&format!("{id}-rows"), &columns, &facts)?;
         let runs = Numbers::runs(&merged.arrivals);
         let runs = attempt.put(&format!("{id}-runs"), &runs.columns())?;
         added.push(segment(SegmentId(id), *vchannel, (rows, &merged.arrivals), file, runs));

@@ -20,11 +20,20 @@ use crate::model::{
 
 /// Filters, and which rows they keep.
 type Keep = fn(&Row) -> bool;
-const FILTERS: [(&str, Keep); 6] = [
+const FILTERS: [(&str, Keep); 13] = [
     ("", |_| true),
     ("kind >= 1", |r| r.kind.is_some_and(|k| k >= 1)),
     ("word == 'w1'", |r| r.word == "w1"),
     ("kind is null", |r| r.kind.is_none()),
+    ("pk < 20 or pk >= 90", |r| r.pk < 20),
+    ("word like 'w1%' and pk + 1 > 30", |r| r.word == "w1" && r.pk >= 30),
+    ("doc['n'] < 30", |r| r.pk < 30 && r.pk % 7 != 0),
+    ("doc['n'] != 9 and doc['in']['w'] == 'w1'", |r| r.pk != 9 && r.word == "w1"),
+    ("exists doc['k']", |r| r.kind.is_some()),
+    ("doc['k'] in [1, 2.0] or doc['n'] == '14'", |r| {
+        r.kind.is_some_and(|k| k == 1 || k == 2) || r.pk == 14
+    }),
+    ("not (doc['k'] > 0.5)", |r| r.kind.is_none_or(|k| k == 0)),
     ("pk % 3 == 0", |r| r.pk % 3 == 0),
     ("not (kind == 2) and word in ['w0', 'w2']", |r| {
         r.kind.is_some_and(|k| k != 2) && r.word != "w1"

@@ -13,6 +13,8 @@ pub(crate) const COLLECTION: CollectionId = CollectionId(4);
 pub(crate) const PK: FieldId = FieldId(100);
 pub(crate) const KIND: FieldId = FieldId(101);
 pub(crate) const WORD: FieldId = FieldId(102);
+/// Says of a row what its other fields do.
+const DOC: FieldId = FieldId(109);
 pub(crate) const DIM: usize = 8;
 
 /// Vector fields, their types, and the metrics of each.
@@ -53,6 +55,19 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The cell of its document: most keys are numbers, some are texts, and some have no kind.
+    fn document(&self) -> Vec<u8> {
+        let Row { pk, word, .. } = self;
+        let n = if pk % 7 == 0 { format!("\"{pk}\"") } else { pk.to_string() };
+        let k = self.kind.map_or(String::new(), |kind| format!(",\"k\":{kind}"));
+        let text = format!("{{\"n\":{n},\"in\":{{\"w\":\"{word}\"}}{k}}}");
+        let mut cell = Vec::new();
+        millstream_expr::json_cell(text.as_bytes(), &mut cell).unwrap();
+        cell
+    }
+}
+
 pub(crate) fn random_vector(rng: &mut StdRng) -> Vector {
     std::array::from_fn(|_| rng.random_range(0..4))
 }
@@ -80,6 +95,7 @@ pub(crate) fn schema() -> Arc<CollectionSchema> {
         FieldSchema { is_primary: true, ..field(PK, "pk", DataType::Int64) },
         FieldSchema { nullable: true, ..field(KIND, "kind", DataType::Int64) },
         field(WORD, "word", DataType::VarChar),
+        field(DOC, "doc", DataType::Json),
     ];
     for (id, data_type, _) in VECTORS {
         let dim = if data_type == DataType::SparseFloatVector { 0 } else { DIM as u32 };
@@ -135,6 +151,7 @@ pub(crate) fn put_columns(record: &mut RecordBuilder, rows: &[&Row]) {
         let valid: Vec<u8> = rows.iter().map(|row| u8::from(row.kind.is_some())).collect();
         record.validity(KIND, &valid);
     }
+    put_values(record, DOC, DataType::Json, rows.iter().map(|row| row.document()));
     put_values(record, WORD, DataType::VarChar, rows.iter().map(|row| row.word.clone().into()));
     for (field, data_type, _) in VECTORS {
         let values = rows.iter().map(|row| encoded(data_type, &row.vector));

@@ -11,11 +11,13 @@ mod json;
 mod number;
 mod sets;
 mod text;
+mod verdict;
 
 use crate::columns::{ColumnView, Columns, TextMatch, VarView};
 use crate::json::Found;
 use crate::plan::{Node, Place, Plan, Pred, Sample, Slot};
 use text::Texts;
+use verdict::{Verdict, Verdicts};
 
 pub(crate) use sets::Prepared;
 
@@ -33,6 +35,8 @@ struct Views<'a> {
     nulls: bool,
     /// The rows that match each `text_match`, by node.
     matches: Vec<(usize, Vec<u64>)>,
+    /// What the zones say of the nodes in the block at hand.
+    verdicts: Verdicts<'a>,
 }
 
 impl<'a> Views<'a> {
@@ -44,6 +48,7 @@ impl<'a> Views<'a> {
             nulls: validity.iter().any(Option::is_some),
             validity,
             matches: Vec::new(),
+            verdicts: Verdicts::new(plan, columns),
         }
     }
 
@@ -73,6 +78,9 @@ impl<'a> Views<'a> {
 
     /// Asks for the rows of every `text_match`, among the candidates.
     fn match_texts(&mut self, plan: &Plan, rows: usize, columns: &dyn Columns, mask: &[u64]) {
+        if mask.iter().all(|word| *word == 0) {
+            return;
+        }
         for (node, kind) in plan.body.nodes.iter().enumerate() {
             let Node::Leaf { pred: Pred::TextMatch { field, text, kind }, .. } = kind else {
                 continue;
@@ -150,9 +158,22 @@ impl Plan {
             *last &= (1 << (rows % 64)) - 1;
         }
         let mut views = Views::new(self, columns);
-        views.match_texts(self, rows, columns, mask);
+        if self.has_text_match() {
+            // An index of words is asked once for all blocks, so what is out of the question goes
+            // first.
+            for (index, words) in mask.chunks_mut(BLOCK_WORDS).enumerate() {
+                if views.verdicts.judge(self, block_rows(index, rows)) == Verdict::Nothing {
+                    words.fill(0);
+                }
+            }
+            views.match_texts(self, rows, columns, mask);
+        }
         for (index, words) in mask.chunks_mut(BLOCK_WORDS).enumerate() {
             let mut block = Block { start: index * BLOCK_ROWS, words };
+            if block.is_empty() {
+                continue;
+            }
+            views.verdicts.judge(self, block_rows(index, rows));
             self.block(self.body.nodes.len() - 1, &views, &mut block);
             if let Some(sample) = self.body.sample {
                 let first = columns.first_row();
@@ -164,6 +185,11 @@ impl Plan {
     fn block(&self, node: usize, views: &Views<'_>, block: &mut Block<'_>) {
         if block.is_empty() {
             return;
+        }
+        match views.verdicts.of(node) {
+            Verdict::Nothing => return block.clear(),
+            Verdict::Everything => return,
+            Verdict::Open => {}
         }
         match &self.body.nodes[node] {
             Node::True => {}
@@ -212,6 +238,11 @@ impl Plan {
         }
         block.words.copy_from_slice(&taken[..length]);
     }
+}
+
+/// The rows of a block.
+fn block_rows(index: usize, rows: usize) -> std::ops::Range<usize> {
+    index * BLOCK_ROWS..((index + 1) * BLOCK_ROWS).min(rows)
 }
 
 impl Sample {

@@ -54,8 +54,8 @@ pub(crate) enum IntSet {
     Few(Vec<i64>),
     /// A bit for every integer from `lo` on.
     Dense { lo: i64, bits: Vec<u64> },
-    /// Anything else.
-    Hash(HashSet<i64>),
+    /// Anything else; also in order.
+    Hash(HashSet<i64>, Vec<i64>),
 }
 
 /// Longest list that is compared item by item.
@@ -80,7 +80,29 @@ impl IntSet {
             }
             return IntSet::Dense { lo, bits };
         }
-        IntSet::Hash(values.iter().copied().collect())
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable();
+        IntSet::Hash(values.iter().copied().collect(), sorted)
+    }
+
+    /// Whether an integer of the list may lie in `min..=max`.
+    pub(crate) fn may_meet(&self, min: i64, max: i64) -> bool {
+        match self {
+            IntSet::Few(values) => values.iter().any(|v| (min..=max).contains(v)),
+            IntSet::Dense { lo, bits } => {
+                let hi = lo.saturating_add((bits.len() * 64) as i64);
+                let (from, to) = (min.max(*lo).abs_diff(*lo), max.min(hi).abs_diff(*lo));
+                let words = (from / 64) as usize..=(to / 64) as usize;
+                // What is left out of the first and the last word would cost more than it saves.
+                let may = |words: &[u64]| words.iter().any(|word| *word != 0);
+                let last = (*words.end()).min(bits.len() - 1);
+                max >= *lo && min <= hi && bits.get(*words.start()..=last).is_some_and(may)
+            }
+            IntSet::Hash(_, sorted) => {
+                let at = sorted.partition_point(|v| *v < min);
+                sorted.get(at).is_some_and(|v| *v <= max)
+            }
+        }
     }
 
     #[inline]
@@ -92,7 +114,7 @@ impl IntSet {
                 let at = v.wrapping_sub(*lo) as u64;
                 bits.get((at / 64) as usize).is_some_and(|word| word >> (at % 64) & 1 == 1)
             }
-            IntSet::Hash(set) => set.contains(&v),
+            IntSet::Hash(set, _) => set.contains(&v),
         }
     }
 }
@@ -104,7 +126,12 @@ pub(crate) struct TextSet {
     hasher: DefaultHashBuilder,
     /// Bit `l % 64` is set when a text of length `l` is in the list.
     lengths: u64,
+    /// Positions of the first and the last one by their bytes.
+    ends: Option<(u32, u32)>,
 }
+
+/// Longest list of texts that is held against a zone item by item.
+const TEXTS_JUDGED_MAX: usize = 64;
 
 impl TextSet {
     fn new(values: &[String]) -> TextSet {
@@ -117,7 +144,20 @@ impl TextSet {
             table.entry(hash(&at), same, hash).or_insert(at);
             lengths |= 1 << (value.len() % 64);
         }
-        TextSet { table, hasher, lengths }
+        let by_text = |a: &u32, b: &u32| values[*a as usize].cmp(&values[*b as usize]);
+        let positions = || 0..values.len() as u32;
+        let ends = positions().min_by(by_text).zip(positions().max_by(by_text));
+        TextSet { table, hasher, lengths, ends }
+    }
+
+    /// Whether a text of the list `values` that the set was made from may lie in `min..=max`.
+    pub(crate) fn may_meet(&self, min: &[u8], max: Option<&[u8]>, values: &[String]) -> bool {
+        let below = |text: &[u8]| max.is_none_or(|max| text <= max);
+        if values.len() <= TEXTS_JUDGED_MAX {
+            return values.iter().any(|v| min <= v.as_bytes() && below(v.as_bytes()));
+        }
+        let at = |position: u32| values.get(position as usize).map_or(&[][..], |v| v.as_bytes());
+        self.ends.is_some_and(|(first, last)| below(at(first)) && min <= at(last))
     }
 
     /// Whether a text is in the list `values` that the set was made from.

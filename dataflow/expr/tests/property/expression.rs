@@ -367,42 +367,75 @@ pub(crate) fn expr() -> impl Strategy<Value = Expr> {
     })
 }
 
+/// What a row of the table is made from.
+type Row = ((i64, (f64, f64), bool, usize, usize), usize, u16, usize);
+
+fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
+    let row = (int(), (float_value(), float_value()), any::<bool>(), 0..TEXTS.len(), 0..10usize);
+    prop::collection::vec((row, 0..10usize, any::<u16>(), 0..60usize), 0..most)
+}
+
 /// Up to 200 rows; sometimes a column is missing.
 pub(crate) fn table() -> impl Strategy<Value = (usize, Table)> {
-    let row = (int(), (float_value(), float_value()), any::<bool>(), 0..TEXTS.len(), 0..10usize);
-    let rows = prop::collection::vec((row, 0..10usize, any::<u16>(), 0..60usize), 0..200);
     let nullable = prop::collection::vec(any::<bool>(), 13);
-    (rows, prop::option::weighted(0.2, 100..110i64), nullable).prop_map(
-        |(rows, missing, nullable)| {
-            let present =
-                |f: usize| rows.iter().map(move |r| u8::from(r.2 >> f & 3 != 0)).collect();
-            let validity = (0..13).filter(|&f| f != 9 && nullable[f]);
-            let validity = validity.map(|f| (100 + f as i64, present(f))).collect();
-            let ints = || rows.iter().map(|r| r.0.0);
-            let text: Vec<_> = rows.iter().map(|r| TEXTS[r.0.3]).collect();
-            let documents: Vec<_> = rows.iter().map(|r| DOCUMENTS[r.0.4]).collect();
-            let metas: Vec<_> = rows.iter().map(|r| DOCUMENTS[r.1]).collect();
-            let mut columns = HashMap::from([
-                (100, Owned::Int64(ints().collect())),
-                (101, Owned::Int8(ints().map(|v| v as i8).collect())),
-                (102, Owned::Int16(ints().map(|v| v as i16).collect())),
-                (103, Owned::Int32(ints().map(|v| v as i32).collect())),
-                (104, Owned::Float(rows.iter().map(|r| r.0.1.0 as f32).collect())),
-                (105, Owned::Double(rows.iter().map(|r| r.0.1.1).collect())),
-                (106, Owned::Bool(rows.iter().map(|r| u8::from(r.0.2)).collect())),
-                (107, support::text(&text)),
-                (108, support::json(&documents)),
-                (109, support::json(&metas)),
-                (110, support::ints(DataType::Int64, &pick(&INT_LISTS, rows.iter().map(|r| r.3)))),
-                (111, support::text_lists(&pick(&TEXT_LISTS, rows.iter().map(|r| r.3)))),
-                (112, support::floats(&pick(&FLOAT_LISTS, rows.iter().map(|r| r.3)))),
-            ]);
-            if let Some(missing) = missing {
-                columns.remove(&missing);
+    (rows(200), prop::option::weighted(0.2, 100..110i64), nullable)
+        .prop_map(|(rows, missing, nullable)| (rows.len(), table_of(&rows, missing, &nullable)))
+}
+
+/// Rows in the order of one of their values, each of them several times in a row, and a table of
+/// the same rows once; some floats are no numbers.
+pub(crate) fn clustered(
+    most: usize,
+    times: impl Strategy<Value = usize>,
+) -> impl Strategy<Value = (usize, usize, Table, Table)> {
+    let nullable = prop::collection::vec(prop::bool::weighted(0.3), 13);
+    (rows(most), times, nullable, 0..4usize, any::<u16>()).prop_map(
+        |(mut rows, times, nullable, order, nan)| {
+            match order {
+                0 => rows.sort_by_key(|row| row.0.0),
+                1 => rows.sort_by_key(|row| TEXTS[row.0.3]),
+                2 => rows.sort_by(|a, b| a.0.1.0.total_cmp(&b.0.1.0)),
+                _ => {}
             }
-            (rows.len(), Table(columns, validity))
+            for (at, row) in rows.iter_mut().enumerate() {
+                if nan & 3 == 0 && at % 7 == usize::from(nan >> 2 & 7) {
+                    row.0.1 = (f64::NAN, f64::NAN);
+                }
+            }
+            let many: Vec<Row> = rows.iter().flat_map(|row| vec![*row; times]).collect();
+            let (once, many) = (table_of(&rows, None, &nullable), table_of(&many, None, &nullable));
+            (rows.len(), times, once, many)
         },
     )
+}
+
+fn table_of(rows: &[Row], missing: Option<i64>, nullable: &[bool]) -> Table {
+    let present = |f: usize| rows.iter().map(move |r| u8::from(r.2 >> f & 3 != 0)).collect();
+    let validity = (0..13).filter(|&f| f != 9 && nullable[f]);
+    let validity = validity.map(|f| (100 + f as i64, present(f))).collect();
+    let ints = || rows.iter().map(|r| r.0.0);
+    let text: Vec<_> = rows.iter().map(|r| TEXTS[r.0.3]).collect();
+    let documents: Vec<_> = rows.iter().map(|r| DOCUMENTS[r.0.4]).collect();
+    let metas: Vec<_> = rows.iter().map(|r| DOCUMENTS[r.1]).collect();
+    let mut columns = HashMap::from([
+        (100, Owned::Int64(ints().collect())),
+        (101, Owned::Int8(ints().map(|v| v as i8).collect())),
+        (102, Owned::Int16(ints().map(|v| v as i16).collect())),
+        (103, Owned::Int32(ints().map(|v| v as i32).collect())),
+        (104, Owned::Float(rows.iter().map(|r| r.0.1.0 as f32).collect())),
+        (105, Owned::Double(rows.iter().map(|r| r.0.1.1).collect())),
+        (106, Owned::Bool(rows.iter().map(|r| u8::from(r.0.2)).collect())),
+        (107, support::text(&text)),
+        (108, support::json(&documents)),
+        (109, support::json(&metas)),
+        (110, support::ints(DataType::Int64, &pick(&INT_LISTS, rows.iter().map(|r| r.3)))),
+        (111, support::text_lists(&pick(&TEXT_LISTS, rows.iter().map(|r| r.3)))),
+        (112, support::floats(&pick(&FLOAT_LISTS, rows.iter().map(|r| r.3)))),
+    ]);
+    if let Some(missing) = missing {
+        columns.remove(&missing);
+    }
+    Table(columns, validity)
 }
 
 fn pick<T: Clone>(lists: &[&[T]], rows: impl Iterator<Item = usize>) -> Vec<Vec<T>> {

@@ -4,6 +4,7 @@ mod expression;
 mod naive;
 #[path = "../support/mod.rs"]
 mod support;
+mod zones;
 
 use expression::{expr, schema, spell, table};
 use millstream_catalog::model::FieldId;
