@@ -26,8 +26,7 @@ pub(crate) use aggregate::aggregate;
 pub(crate) use gather::gather;
 use gather::{Budget, Place};
 pub(crate) use query::{count, query};
-use rows::ChunkColumns;
-pub(crate) use rows::{find_rows, view_of};
+pub(crate) use rows::{ChunkColumns, find_rows, view_of};
 pub(crate) use search::{search, vectors_of};
 pub(crate) use text::{TextRef, statistics};
 

@@ -15,15 +15,20 @@
 //!
 //! | name | rows | columns |
 //! |---|---|---|
-//! | `cC/sS/N-rows.arrow` | the rows of a segment, dead ones too | one for each stored field, by its name; for vectors with norms also `NAME/inv_norm` |
+//! | `cC/sS/N-rows.arrow` | the rows of a segment, dead ones too | one for each stored field, by its name; for vectors with norms also `NAME/inv_norm`; for JSON also `NAME/at/POINTER` |
 //! | `cC/sS/N-runs.arrow` | a row for each run of rows that one unit brought | `row` (first of the run), `eff`, `seq`, `index`, `ordinal` |
 //! | `cC/sS/N-numbers.arrow` | a row for each run of rows whose numbers follow one another, of a compacted segment | `row` (first of the run), `number` |
 //! | `cC/sS/N-FIELD.graph` | | what `millstream_index::graph::Graph` opens, of the vectors of a segment |
 //! | `cC/sS/N-FIELD.lists` | | what `millstream_index::ivf::Ivf` opens, of the vectors of a segment |
 //! | `cC/sS/N-ends.arrow` | a row for each row that ended | `eff`, `seq`, `index`, `slot`, `row` |
 //!
+//! A column `NAME/at/POINTER` has what lies at a frequent path of the JSON field (`POINTER` is the
+//! path as a JSON pointer without its first `/`), where it is of the column's type; other rows are
+//! null there.
+//!
 //! What is known of the rows of a segment is in the metadata of their table: under
-//! `millstream:zones:NAME` the zone maps of a column, in base64.
+//! `millstream:zones:NAME` the zone maps of a column, in base64; `millstream:complete:NAME` is there
+//! when the rows that are null in such a column have nothing else, or a JSON null, at its path.
 
 mod artefact;
 mod background;

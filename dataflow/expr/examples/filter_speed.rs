@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use millstream_catalog::model::{CollectionSchema, DataType, FieldId, FieldSchema};
 use millstream_expr::{
-    ColumnView, Columns, Plan, VarView, Zone, Zones, ZonesBuilder, json_cell, parse,
+    ColumnView, Columns, Plan, Shred, Shredded, Shredder, VarView, Zone, Zones, ZonesBuilder,
+    frequent_paths, json_cell, parse,
 };
 
 const ROWS: usize = 1 << 20;
@@ -43,10 +44,11 @@ impl Columns for Rows {
     }
 }
 
-/// The same rows with zone maps.
+/// The same rows with zone maps and columns of frequent paths.
 struct Zoned<'r> {
     rows: &'r Rows,
     zones: Vec<(FieldId, Zones)>,
+    shreds: Vec<(Shredded, Zones)>,
 }
 
 impl<'r> Zoned<'r> {
@@ -56,7 +58,19 @@ impl<'r> Zoned<'r> {
             builder.add(rows.column(id).expect("a column"), rows.validity(id), 0..ROWS);
             (id, builder.finish())
         };
-        Zoned { rows, zones: (100..=107).map(FieldId).map(of).collect() }
+        Zoned { rows, zones: (100..=107).map(FieldId).map(of).collect(), shreds: Vec::new() }
+    }
+
+    fn add_columns(&mut self) {
+        let documents = view(&self.rows.documents);
+        let cells = || (0..ROWS).filter_map(|row| documents.get(row));
+        let mut shredder = Shredder::new(frequent_paths(cells().step_by(512)));
+        cells().for_each(|cell| shredder.push(cell));
+        for shredded in shredder.finish() {
+            let mut zones = ZonesBuilder::default();
+            zones.add(shredded.view(), shredded.validity.as_deref(), 0..ROWS);
+            self.shreds.push((shredded, zones.finish()));
+        }
     }
 }
 
@@ -75,6 +89,21 @@ impl Columns for Zoned<'_> {
 
     fn has_zones(&self) -> bool {
         true
+    }
+
+    fn shred(&self, _: FieldId, steps: &[String]) -> Option<Shred<'_>> {
+        let (shredded, zones) = self.shreds.iter().find(|(s, _)| s.steps == steps)?;
+        Some(Shred {
+            values: shredded.view(),
+            // Every document has every key.
+            present: None,
+            complete: shredded.complete,
+            zones: Some((zones, 0)),
+        })
+    }
+
+    fn has_shreds(&self) -> bool {
+        !self.shreds.is_empty()
     }
 }
 
@@ -194,10 +223,14 @@ fn main() {
         validity: (0..ROWS).map(|row| u8::from(row % 3 != 0)).collect(),
     };
     let start = Instant::now();
-    let zoned = Zoned::new(&rows);
+    let mut zoned = Zoned::new(&rows);
     let bytes: usize = zoned.zones.iter().map(|(_, zones)| zones.encode().len()).sum();
     println!("zones of 8 fields: {:.1} ms, {bytes} bytes", start.elapsed().as_secs_f64() * 1e3);
-    println!("    plain  with zones, M rows/s");
+    let start = Instant::now();
+    zoned.add_columns();
+    let took = start.elapsed().as_secs_f64() * 1e9 / ROWS as f64;
+    println!("columns of paths: {took:.0} ns and {:.1} bytes a row", bytes_of(&zoned.shreds));
+    println!("    plain  with both, M rows/s");
     for text in FILTERS {
         let plan = parse(text, &schema).expect("a filter");
         let (plain, kept) = speed(&plan, &rows);
@@ -205,6 +238,21 @@ fn main() {
         assert_eq!(kept, also, "{text}");
         println!("{plain:>9.1} {zoned:>11.1}  {text}  ({kept} rows)");
     }
+}
+
+/// Bytes of columns per row.
+fn bytes_of(shreds: &[(Shredded, Zones)]) -> f64 {
+    let of = |(shredded, _): &(Shredded, Zones)| match shredded.view() {
+        ColumnView::Bool(v) => size_of_val(v),
+        ColumnView::Int8(v) => size_of_val(v),
+        ColumnView::Int16(v) => size_of_val(v),
+        ColumnView::Int32(v) => size_of_val(v),
+        ColumnView::Int64(v) => size_of_val(v),
+        ColumnView::Double(v) => size_of_val(v),
+        ColumnView::Text(v) => v.bytes.len() + size_of_val(v.offsets),
+        ColumnView::Float(_) | ColumnView::Json(_) | ColumnView::Array { .. } => 0,
+    };
+    shreds.iter().map(of).sum::<usize>() as f64 / ROWS as f64
 }
 
 /// Millions of rows per second, and how many are kept.

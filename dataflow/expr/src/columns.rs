@@ -5,6 +5,7 @@ use std::ops::Range;
 use millstream_catalog::model::{DataType, FieldId};
 
 use crate::plan::MatchKind;
+use crate::shred::Shred;
 use crate::zones::Zone;
 
 /// Values of different lengths: value `i` is `bytes[offsets[i]..offsets[i + 1]]`.
@@ -84,6 +85,16 @@ pub trait Columns {
 
     /// Whether [`Columns::zone`] knows anything at all.
     fn has_zones(&self) -> bool {
+        false
+    }
+
+    /// The values at a path of a JSON field that lie in a column of their own, for all rows.
+    fn shred(&self, _field: FieldId, _steps: &[String]) -> Option<Shred<'_>> {
+        None
+    }
+
+    /// Whether [`Columns::shred`] knows a column at all.
+    fn has_shreds(&self) -> bool {
         false
     }
 

@@ -37,6 +37,11 @@
 //! the block can pass, or that all must, is answered from the bounds. Nulls, NaN and cut bounds
 //! leave a leaf undecided, never wrongly decided.
 //!
+//! # Shredding
+//! Where a path of a JSON field has a column of its own ([`Columns::shred`]), predicates on it read
+//! the column for the rows that have their value there, and the documents only for rows that have
+//! something else there. [`frequent_paths`] and [`Shredder`] make such columns.
+//!
 //! **Invariant.** No text and no bytes make this crate panic, recurse beyond
 //! [`limits::NESTING_MAX`], or use memory beyond a small multiple of their length.
 //!
@@ -62,6 +67,7 @@ mod postfix;
 mod primary;
 mod regex;
 mod scalar;
+mod shred;
 mod token;
 mod zones;
 
@@ -70,6 +76,7 @@ use millstream_catalog::model::{CollectionSchema, Fault};
 pub use columns::{ColumnView, Columns, TextMatch, VarView};
 pub use json::json_cell;
 pub use plan::{MatchKind, PkList, Plan};
+pub use shred::{Shred, ShredType, Shredded, ShreddedValues, Shredder, frequent_paths};
 pub use zones::{Bounds, Zone, Zones, ZonesBuilder};
 
 /// The value of a `{name}` in a text.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use millstream_catalog::model::{DataType, Fault, FieldId};
-use millstream_expr::{ColumnView, Columns, MatchKind, Plan, TextMatch, VarView, Zone};
+use millstream_expr::{ColumnView, Columns, MatchKind, Plan, Shred, TextMatch, VarView, Zone};
 use millstream_segment::{ChunkRef, ColumnSlice, ColumnSpec, RowRef};
 use millstream_text::Query;
 
@@ -14,10 +14,10 @@ use crate::interest::Interest;
 use crate::storage::Facts;
 
 /// A chunk's columns by field, and the indexes of its texts.
-pub(super) struct ChunkColumns<'a> {
-    pub(super) chunk: &'a ChunkRef,
-    pub(super) specs: &'a [ColumnSpec],
-    pub(super) texts: &'a [TextRef],
+pub(crate) struct ChunkColumns<'a> {
+    chunk: &'a ChunkRef,
+    specs: &'a [ColumnSpec],
+    texts: &'a [TextRef],
     /// What is known of the segment that the chunk is a part of.
     facts: Option<&'a Facts>,
 }
@@ -47,7 +47,7 @@ pub(crate) fn view_of<'a>(spec: &ColumnSpec, slice: ColumnSlice<'a>) -> Option<C
 
 impl<'a> ChunkColumns<'a> {
     /// The columns of a chunk.
-    pub(super) fn new(
+    pub(crate) fn new(
         chunk: &'a ChunkRef,
         specs: &'a [ColumnSpec],
         texts: &'a [TextRef],
@@ -78,6 +78,15 @@ impl Columns for ChunkColumns<'_> {
 
     fn has_zones(&self) -> bool {
         self.facts.is_some_and(Facts::has_zones)
+    }
+
+    fn shred(&self, field: FieldId, steps: &[String]) -> Option<Shred<'_>> {
+        let before = self.chunk.chunk.rows_before();
+        self.facts?.shred(field, steps, before..before + self.chunk.rows)
+    }
+
+    fn has_shreds(&self) -> bool {
+        self.facts.is_some_and(Facts::has_shreds)
     }
 
     fn first_row(&self) -> u64 {

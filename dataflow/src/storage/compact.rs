@@ -14,7 +14,7 @@ use millstream_catalog::model::{
 use millstream_segment::{Chunk, ColumnSpec, End, Expiry, Merged, merge};
 use millstream_store::{Access, Store};
 
-use super::facts::known_of;
+use super::facts::Derived;
 use super::load::{NUMBERS, ROWS, RUNS, chunks_of};
 use super::plan::Dead;
 use super::tables::{Numbers, names, row_columns};
@@ -137,10 +137,12 @@ fn files(
     let (specs, _) = ColumnSpec::of_schema(schema).map_err(|e| Fault::internal(e.to_string()))?;
     let names = names(schema, &specs);
     let id = archive.ids(1)?;
-    let columns = row_columns(&names, &specs, chunks, &merged.spans);
-    let facts = known_of(&names, &specs, chunks, &merged.spans);
-    let rows = attempt.put_known(&format!("{id}-rows"), &columns, &facts)?;
+    let derived = Derived::of(&names, &specs, chunks, &merged.spans);
+    let mut columns = row_columns(&names, &specs, chunks, &merged.spans);
+    columns.extend(derived.columns());
+    let rows = attempt.put_known(&format!("{id}-rows"), &columns, &derived.metadata)?;
     drop(columns);
+    drop(derived);
     let runs = attempt.put(&format!("{id}-runs"), &Numbers::runs(&merged.arrivals).columns())?;
     let mut files = vec![(ROWS.to_owned(), rows), (RUNS.to_owned(), runs)];
     if !merged.numbers.is_empty() {

@@ -11,7 +11,7 @@ use millstream_catalog::model::{
 use millstream_segment::{Arrival, ColumnSpec, End, SealedRows, merge};
 use millstream_store::{Access, Store, Table, TableColumn, write_table};
 
-use super::facts::known_of;
+use super::facts::Derived;
 use super::load::{ROWS, RUNS, chunks_of};
 use super::plan::Dead;
 use super::tables::{Numbers, names, read_ends, row_columns};
@@ -169,9 +169,10 @@ fn commit_of(
     let mut added = Vec::with_capacity(sealed.rows.len());
     for (id, rows) in (first_id..).zip(&sealed.rows) {
         let merged = merge(&rows.chunks, &[]);
-        let columns = row_columns(&names, &specs, &rows.chunks, &merged.spans);
-        let facts = known_of(&names, &specs, &rows.chunks, &merged.spans);
-        let file = attempt.put_known(&format!("{id}-rows"), &columns, &facts)?;
+        let derived = Derived::of(&names, &specs, &rows.chunks, &merged.spans);
+        let mut columns = row_columns(&names, &specs, &rows.chunks, &merged.spans);
+        columns.extend(derived.columns());
+        let file = attempt.put_known(&format!("{id}-rows"), &columns, &derived.metadata)?;
         let runs = Numbers::runs(&merged.arrivals);
         let runs = attempt.put(&format!("{id}-runs"), &runs.columns())?;
         added.push(segment(SegmentId(id), *vchannel, (rows, &merged.arrivals), file, runs));

@@ -26,7 +26,9 @@
 //! Every column is nullable, so all tables of a collection have one schema; a column without nulls
 //! has no validity. Null rows hold zeros or empty values. A column's metadata can say what its
 //! values mean beyond their type, under `millstream:type`. The schema's metadata has the version of
-//! this layout under `millstream:table`, beside what the writer of the table adds.
+//! this layout under `millstream:table`, beside what the writer of the table adds. A `/` in the name
+//! of a column marks values that were derived from the column of the name before it (norms of
+//! vectors, values at frequent paths of JSON): readers of the rows can leave them out.
 //!
 //! [`write_table`] streams values from the pieces of memory that they lie in; [`Table::open`] checks
 //! lengths, types and offsets and hands out slices of the file. What guards the values is the CRC32C

@@ -10,12 +10,14 @@ mod fixed;
 mod json;
 mod number;
 mod sets;
+mod shred;
 mod text;
 mod verdict;
 
 use crate::columns::{ColumnView, Columns, TextMatch, VarView};
 use crate::json::Found;
 use crate::plan::{Node, Place, Plan, Pred, Sample, Slot};
+use crate::shred::Shred;
 use text::Texts;
 use verdict::{Verdict, Verdicts};
 
@@ -35,6 +37,8 @@ struct Views<'a> {
     nulls: bool,
     /// The rows that match each `text_match`, by node.
     matches: Vec<(usize, Vec<u64>)>,
+    /// The column of the path of each node; nothing when no path has one.
+    shreds: Vec<Option<Shred<'a>>>,
     /// What the zones say of the nodes in the block at hand.
     verdicts: Verdicts<'a>,
 }
@@ -48,8 +52,14 @@ impl<'a> Views<'a> {
             nulls: validity.iter().any(Option::is_some),
             validity,
             matches: Vec::new(),
+            shreds: shreds(plan, columns),
             verdicts: Verdicts::new(plan, columns),
         }
+    }
+
+    /// Judges the nodes for a block.
+    fn judge(&mut self, plan: &Plan, rows: std::ops::Range<usize>) -> Verdict {
+        self.verdicts.judge(plan, &self.shreds, rows)
     }
 
     fn get(&self, slot: Slot) -> Option<ColumnView<'a>> {
@@ -99,6 +109,21 @@ impl<'a> Views<'a> {
             _ => VarView { offsets: &[], bytes: &[] },
         }
     }
+}
+
+/// The column of the path of each node that has one.
+fn shreds<'a>(plan: &Plan, columns: &'a dyn Columns) -> Vec<Option<Shred<'a>>> {
+    if !columns.has_shreds() {
+        return Vec::new();
+    }
+    let of = |node: &Node| match node {
+        Node::Leaf { pred, .. } => {
+            let path = pred.path()?;
+            columns.shred(*plan.body.fields.get(path.field as usize)?, &path.steps)
+        }
+        Node::True | Node::All(_) | Node::Any(_) => None,
+    };
+    plan.body.nodes.iter().map(of).collect()
 }
 
 /// The candidates of a block: bit `i` of word `w` is row `start + 64 * w + i`.
@@ -162,7 +187,7 @@ impl Plan {
             // An index of words is asked once for all blocks, so what is out of the question goes
             // first.
             for (index, words) in mask.chunks_mut(BLOCK_WORDS).enumerate() {
-                if views.verdicts.judge(self, block_rows(index, rows)) == Verdict::Nothing {
+                if views.judge(self, block_rows(index, rows)) == Verdict::Nothing {
                     words.fill(0);
                 }
             }
@@ -173,7 +198,7 @@ impl Plan {
             if block.is_empty() {
                 continue;
             }
-            views.verdicts.judge(self, block_rows(index, rows));
+            views.judge(self, block_rows(index, rows));
             self.block(self.body.nodes.len() - 1, &views, &mut block);
             if let Some(sample) = self.body.sample {
                 let first = columns.first_row();
@@ -216,7 +241,10 @@ impl Plan {
                     views.clear_nulls(pred, block);
                 }
                 let prepared = self.prepared[node].get_or_init(|| Prepared::new(pred));
-                leaf(pred, *not, prepared, views, block);
+                match views.shreds.get(node).and_then(Option::as_ref) {
+                    Some(shred) => shred::leaf(pred, *not, prepared, shred, views, block),
+                    None => leaf(pred, *not, prepared, views, block),
+                }
             }
         }
     }

@@ -6,9 +6,11 @@
 use std::ops::Range;
 
 use super::sets::Prepared;
+use super::shred::{double_range, int_range};
 use crate::columns::Columns;
 use crate::like::{Ending, Pattern};
-use crate::plan::{Compare, Node, Place, Plan, Pred, Slot};
+use crate::plan::{Compare, Node, Place, Plan, Pred, Scalar, Slot};
+use crate::shred::Shred;
 use crate::zones::{Bounds, Zone};
 
 mod span;
@@ -44,7 +46,7 @@ const MAY: May = May { hold: true, fail: true };
 
 impl<'a> Verdicts<'a> {
     pub(super) fn new(plan: &Plan, columns: &'a dyn Columns) -> Verdicts<'a> {
-        let (zones, nodes) = match columns.has_zones() {
+        let (zones, nodes) = match columns.has_zones() || columns.has_shreds() {
             true => {
                 (vec![None; plan.body.fields.len()], vec![Verdict::Open; plan.body.nodes.len()])
             }
@@ -54,7 +56,12 @@ impl<'a> Verdicts<'a> {
     }
 
     /// Judges the nodes for some rows; returns the verdict on the whole plan, but for its sample.
-    pub(super) fn judge(&mut self, plan: &Plan, rows: Range<usize>) -> Verdict {
+    pub(super) fn judge(
+        &mut self,
+        plan: &Plan,
+        shreds: &[Option<Shred<'_>>],
+        rows: Range<usize>,
+    ) -> Verdict {
         if self.nodes.is_empty() {
             return Verdict::Open;
         }
@@ -66,7 +73,11 @@ impl<'a> Verdicts<'a> {
                 Node::True => Verdict::Everything,
                 Node::All(children) => self.join(children, Verdict::Nothing, Verdict::Everything),
                 Node::Any(children) => self.join(children, Verdict::Everything, Verdict::Nothing),
-                Node::Leaf { not, pred } => self.leaf(plan, index, pred, *not),
+                Node::Leaf { not, pred } => {
+                    let shred = shreds.get(index).and_then(Option::as_ref);
+                    let shred = shred.and_then(|s| Some((s.zone(rows.clone())?, s.complete)));
+                    self.leaf((plan, index), pred, *not, shred)
+                }
             };
         }
         self.nodes.last().copied().unwrap_or(Verdict::Open)
@@ -94,8 +105,15 @@ impl<'a> Verdicts<'a> {
         self.zones.get(slot as usize)?.as_ref()
     }
 
-    fn leaf(&self, plan: &Plan, index: usize, pred: &Pred, not: bool) -> Verdict {
-        let (mut values, mut nulls, mut known) = (true, false, false);
+    /// With what is known of the column of the path, and whether it is complete.
+    fn leaf(
+        &self,
+        (plan, index): (&Plan, usize),
+        pred: &Pred,
+        not: bool,
+        shred: Option<(Zone<'_>, bool)>,
+    ) -> Verdict {
+        let (mut values, mut nulls, mut known) = (true, false, shred.is_some());
         pred.slots(|slot| {
             let zone = self.zone(slot);
             values &= zone.is_none_or(|zone| zone.values);
@@ -105,17 +123,24 @@ impl<'a> Verdicts<'a> {
         if !known {
             return Verdict::Open;
         }
-        let (may, nulls) = match pred {
-            Pred::Null { path } if path.steps.is_empty() => {
+        let (may, nulls) = match (pred, shred) {
+            (Pred::Null { path }, _) if path.steps.is_empty() => {
                 (May { hold: nulls, fail: values }, false)
             }
+            // Null is what has no value in the column, nor anything else.
+            (Pred::Null { .. }, Some((zone, complete))) => {
+                let others = zone.nulls && !complete;
+                (May { hold: zone.nulls || nulls, fail: values && (zone.values || others) }, false)
+            }
             // A row can also lack the place in a document or the element.
-            Pred::Null { .. } | Pred::NullElement { .. } => {
+            (Pred::Null { .. } | Pred::NullElement { .. }, _) => {
                 (May { hold: true, fail: values }, false)
             }
             _ if !values => (May { hold: false, fail: false }, true),
-            _ => {
-                (self.may(pred, || plan.prepared[index].get_or_init(|| Prepared::new(pred))), nulls)
+            (pred, Some((zone, complete))) => (may_shred(pred, &zone, complete), nulls),
+            (pred, None) => {
+                let prepared = || plan.prepared[index].get_or_init(|| Prepared::new(pred));
+                (self.may(pred, prepared), nulls)
             }
         };
         let (passes, fails) = if not { (may.fail, may.hold) } else { (may.hold, may.fail) };
@@ -211,6 +236,39 @@ impl<'a> Verdicts<'a> {
             },
             _ => MAY,
         }
+    }
+}
+
+/// What a predicate may say of values in a column of a path, and of rows that are not in it.
+fn may_shred(pred: &Pred, zone: &Zone<'_>, complete: bool) -> May {
+    let typed = match (pred, zone.bounds) {
+        _ if !zone.values => May { hold: false, fail: false },
+        (Pred::JsonExists { .. }, _) => May { hold: true, fail: false },
+        (Pred::JsonCompare { op, value, .. }, bounds) => may_compare(bounds, *op, value),
+        _ => MAY,
+    };
+    let others = zone.nulls && !complete;
+    May { hold: typed.hold || others, fail: typed.fail || zone.nulls }
+}
+
+fn may_compare(bounds: Bounds<'_>, op: Compare, value: &Scalar) -> May {
+    match (bounds, value) {
+        (Bounds::Int { min, max }, Scalar::Int(_) | Scalar::Float(_)) => int_range(op, value)
+            .map_or(MAY, |(lo, hi)| May {
+                hold: lo <= hi && min <= hi && lo <= max,
+                fail: !(lo <= min && max <= hi),
+            }),
+        (Bounds::Float { min, max, nan }, Scalar::Int(_) | Scalar::Float(_)) => {
+            double_range(op, value).map_or(MAY, |(lo, hi)| May {
+                hold: min <= hi && lo <= max,
+                fail: nan || !(lo <= min && max <= hi),
+            })
+        }
+        (Bounds::Text { min, max, exact }, Scalar::Text(value)) => {
+            let value = value.as_bytes();
+            compare_texts((min, max, exact), op, (value, Some(value), true))
+        }
+        _ => MAY,
     }
 }
 

@@ -42,7 +42,7 @@ impl<'a> Document<'a> {
 
     /// The value at a path; `None` when a key or index is missing. Of equal keys the first counts.
     pub(crate) fn find(self, steps: &[String]) -> Option<Found<'a>> {
-        let mut value = self.value(*self.parsed.last_chunk()?)?;
+        let mut value = self.root()?;
         for step in steps {
             value = match value {
                 Found::Object(members) => members.member(step.as_bytes())?,
@@ -51,6 +51,11 @@ impl<'a> Document<'a> {
             };
         }
         Some(value)
+    }
+
+    /// The whole document; `None` for an empty cell.
+    pub(crate) fn root(self) -> Option<Found<'a>> {
+        self.value(*self.parsed.last_chunk()?)
     }
 
     fn value(self, word: [u8; 8]) -> Option<Found<'a>> {
@@ -105,6 +110,15 @@ impl<'a> Items<'a> {
     /// The values in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = Found<'a>> {
         self.values.iter().map_while(move |word| self.document.value(*word))
+    }
+
+    /// The keys of an object with their values; of equal keys, the first comes first.
+    pub(crate) fn members(self) -> impl Iterator<Item = (&'a [u8], Found<'a>)> {
+        let pairs = self.keys.iter().zip(self.values);
+        pairs.map_while(move |(key, word)| {
+            let key = self.document.key(u64::from_le_bytes(*key))?;
+            Some((key, self.document.value(*word)?))
+        })
     }
 
     fn get(self, index: usize) -> Option<Found<'a>> {

@@ -2,6 +2,7 @@
 
 mod expression;
 mod naive;
+mod shreds;
 #[path = "../support/mod.rs"]
 mod support;
 mod zones;
