@@ -48,6 +48,7 @@
 pub mod catalog;
 pub mod clock;
 mod ddl;
+pub mod fail;
 pub mod ids;
 pub mod memory;
 pub mod model;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use millstream_catalog::Limits;
+use millstream_catalog::{Limits, fail};
 use serde::{Deserialize, Serialize};
 
 use crate::quota::Settings;
@@ -247,7 +247,8 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
     }
     // The test suite's own variables, and the one that names the file, are no settings.
     let env = Env::prefixed(ENV_PREFIX)
-        .filter(|key| !key.starts_with("test_") && !key.starts_with("bench_") && key != "config");
+        .filter(|key| !key.starts_with("test_") && !key.starts_with("bench_") && key != "config")
+        .filter(|key| !(fail::ENABLED && key == "fail_point"));
     let config: Config = figment
         .merge(env)
         .merge(Serialized::globals(flags))

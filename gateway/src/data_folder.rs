@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use millstream_catalog::fail;
+
 /// The format of folders that this version makes and reads.
 const FORMAT: &str = "millstream data folder, format 2\n";
 
@@ -64,6 +66,7 @@ impl DataFolder {
             let fresh = path.join("FORMAT.new");
             fs::write(&fresh, FORMAT).map_err(io)?;
             File::open(&fresh).and_then(|f| f.sync_all()).map_err(io)?;
+            fail::point("start.folder_marked");
             fs::rename(&fresh, &format).map_err(io)?;
             File::open(path).and_then(|f| f.sync_all()).map_err(io)?;
         }

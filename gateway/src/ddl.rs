@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use millstream_catalog::catalog::{Intent, IntentOp};
+use millstream_catalog::fail;
 use millstream_catalog::model::{Collection, Fault, PartitionId, ttl_ms};
 use millstream_catalog::origin;
 use millstream_dataflow::records::{ALL_PARTITIONS, DdlRecord};
@@ -32,6 +33,7 @@ where
     let whole = async move {
         let _turn = gateway.turn.acquire().await;
         finish_pending(&gateway).await?;
+        fail::point("ddl.before_decide");
         // What is decided is carried to its end also when this ends here.
         gateway.unfinished.store(true, Ordering::Release);
         let decided = origin::under(request, decide(Arc::clone(&gateway))).await?;
@@ -39,6 +41,7 @@ where
             finish(&gateway, intent).await?;
         }
         gateway.unfinished.store(false, Ordering::Release);
+        fail::point("ddl.before_answer");
         Ok(())
     };
     // A client that goes away drops its own future at any await.
@@ -63,6 +66,7 @@ async fn finish_pending(gateway: &Arc<Gateway>) -> Result<(), Fault> {
     }
     for intent in gateway.catalog.intents_pending().await? {
         tracing::info!(intent = intent.id, "carrying a decided change to its end");
+        fail::point("start.pending_found");
         finish(gateway, intent).await?;
     }
     Ok(())
@@ -92,10 +96,13 @@ async fn finish(gateway: &Arc<Gateway>, intent: Intent) -> Result<(), Fault> {
             (c, ALL_PARTITIONS, vec![DdlRecord::TtlSet { ms }])
         }
     };
+    fail::point("ddl.decided");
     // Unreadable from here on, whatever becomes of the rest.
     gateway.cache.invalidate(collection.id);
     publish(gateway, collection, partition, &records).await?;
+    fail::point("ddl.published");
     gateway.catalog.intent_finish(intent.id).await?;
+    fail::point("ddl.current");
     gateway.cache.invalidate(collection.id);
     if matches!(intent.op, IntentOp::CollectionDrop(_)) {
         gateway.garbage.notify_one();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_catalog::catalog::{Catalog, CompactCommit, FlushCommit, IdKind};
+use millstream_catalog::fail;
 use millstream_catalog::model::{
     ChannelId, Code, Collection, CollectionId, Fault, FileRef, IndexDef, SegmentId, Timestamp,
     VChannel,
@@ -155,7 +156,10 @@ pub async fn seal(
     if units.is_empty() {
         return gateway.now().await;
     }
-    Ok(gateway.writer.write(gateway.request_id(), units).await?)
+    fail::point("seal.before_publish");
+    let sealed = gateway.writer.write(gateway.request_id(), units).await?;
+    fail::point("seal.published");
+    Ok(sealed)
 }
 
 /// Seals all shards of a collection and waits until they are written out; the time of the seal.
@@ -179,6 +183,7 @@ pub async fn flush(
     if !written? {
         return Err(Fault::collection_not_found(&collection.database_name, &collection.name));
     }
+    fail::point("flush.before_answer");
     Ok(sealed)
 }
 
@@ -200,11 +205,13 @@ pub async fn delete_garbage_when_told(
 async fn delete_garbage(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(), Fault> {
     for collection in catalog.manifest_dropped().await? {
         catalog.manifest_forget(collection).await?;
+        fail::point("garbage.forgotten");
     }
     let garbage = catalog.garbage().await?;
     if garbage.is_empty() {
         return Ok(());
     }
+    fail::point("garbage.before_delete");
     let store = store.clone();
     let delete = move || {
         let gone = |file: &String| match store.delete_file(file) {
@@ -218,5 +225,6 @@ async fn delete_garbage(catalog: &Arc<dyn Catalog>, store: &Store) -> Result<(),
     };
     let deleted = tokio::task::spawn_blocking(delete).await;
     let deleted = deleted.map_err(|e| Fault::internal(e.to_string()))?;
+    fail::point("garbage.deleted");
     catalog.garbage_done(&deleted).await
 }

@@ -10,6 +10,7 @@ use axum::serve::Listener;
 use hashbrown::HashMap;
 use millstream_catalog::catalog::{Catalog, Checkpoint};
 use millstream_catalog::clock::Clock;
+use millstream_catalog::fail;
 use millstream_catalog::model::{ChannelId, Collection, CollectionState, Fault, VChannel};
 use millstream_catalog::{Limits, StoredCatalog, sql};
 use millstream_dataflow::storage::{Archive, StartShard, Storage};
@@ -96,12 +97,16 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
     let metrics = telemetry::recorder().map_err(StartError::Other)?;
 
     let catalog = open_catalog(config, &folder, clock).await?;
+    fail::point("start.catalog_opened");
     let channels = catalog.channels();
     let log = open_log(config, &folder, channels).await?;
+    fail::point("start.log_opened");
     let writer = Writer::new(Arc::clone(&log), catalog.tso());
     let store = open_store(config, &folder).await?;
+    fail::point("start.store_opened");
     let garbage = Arc::new(Notify::new());
     let (archive, seals_due) = open_archive(config, &catalog, &store, &garbage).await?;
+    fail::point("start.store_adopted");
     let dataflow = start_dataflow(config, &catalog, &log, (&store, archive)).await?;
     let parts = Parts {
         catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
@@ -117,6 +122,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
     let gateway = Gateway::new(parts, RPCS);
     gateway.row_ids.refill_in_background();
     ddl::roll_forward(&gateway).await.map_err(part("metadata"))?;
+    fail::point("start.rolled_forward");
     let known: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
     let in_background = [
         tokio::spawn(files::seal_due(Arc::clone(&gateway), seals_due)),
@@ -149,6 +155,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         serve_grpc(listener, tls, &gateway, service, health_service, stopping.clone())?,
         admin_task,
     ];
+    fail::point("start.serving");
     let background = in_background.map(|task| task.abort_handle());
     Ok(Running {
         listen,
@@ -283,10 +290,12 @@ async fn start_dataflow(
         on_checkpoint: on_checkpoint(Arc::clone(catalog), Arc::clone(log)),
     };
     let parts = Dataflow::start(flow).map_err(part("workers"))?;
+    fail::point("start.workers_started");
     for (index, inbox) in (0..).zip(parts.inboxes) {
         let (channel, log) = (ChannelId(index), Arc::clone(log));
         let after = checkpoints[usize::from(index)].seq;
         log.subscribe(channel, after, inbox).await.map_err(part("log"))?;
+        fail::point("start.channel_subscribed");
     }
     Ok(parts.dataflow)
 }
@@ -302,7 +311,10 @@ fn on_checkpoint(
         runtime.spawn(async move {
             let kept = async {
                 catalog.checkpoint_set(channel, checkpoint).await?;
-                log.truncate(channel, checkpoint.seq).await
+                fail::point("checkpoint.before_truncate");
+                log.truncate(channel, checkpoint.seq).await?;
+                fail::point("checkpoint.after_truncate");
+                Ok::<(), Fault>(())
             };
             if let Err(fault) = kept.await {
                 // The next checkpoint of the channel does what this one did not.

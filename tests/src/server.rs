@@ -2,10 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use millstream_catalog::fail;
 use rustix::process::Signal;
 
 use crate::process::{Process, binary, free_address};
@@ -20,6 +21,8 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(20);
 pub struct Server {
     process: Process,
     arguments: Vec<String>,
+    /// The file that says which fail point is armed.
+    armed: Option<PathBuf>,
     /// The gRPC address.
     pub address: SocketAddr,
     /// The address of health checks and metrics.
@@ -33,13 +36,25 @@ impl Server {
     /// # Errors
     /// When it does not come up; the text has what it printed.
     pub fn start(folder: &Path, arguments: &[String]) -> io::Result<Server> {
+        Server::start_with(folder, arguments, None)
+    }
+
+    /// The same; `armed` is a file that says which fail point is armed, whenever it is there.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(
+        folder: &Path,
+        arguments: &[String],
+        armed: Option<PathBuf>,
+    ) -> io::Result<Server> {
         let mut last = None;
         for _ in 0..3 {
             let (address, admin) = (free_address()?, free_address()?);
-            match launch(folder, arguments, address, admin) {
+            match launch(folder, arguments, armed.as_deref(), (address, admin)) {
                 Ok(process) => {
                     let arguments = arguments.to_vec();
-                    return Ok(Server { process, arguments, address, admin });
+                    return Ok(Server { process, arguments, armed, address, admin });
                 }
                 // Another process may have taken the port meanwhile.
                 Err(error) if error.to_string().contains("in use") => last = Some(error),
@@ -69,7 +84,8 @@ impl Server {
     /// When it does not come up.
     pub fn restart(&mut self, folder: &Path) -> io::Result<()> {
         self.process.kill();
-        self.process = launch(folder, &self.arguments, self.address, self.admin)?;
+        let places = (self.address, self.admin);
+        self.process = launch(folder, &self.arguments, self.armed.as_deref(), places)?;
         Ok(())
     }
 
@@ -93,10 +109,13 @@ impl Server {
 fn launch(
     folder: &Path,
     arguments: &[String],
-    address: SocketAddr,
-    admin: SocketAddr,
+    armed: Option<&Path>,
+    (address, admin): (SocketAddr, SocketAddr),
 ) -> io::Result<Process> {
     let mut command = command(folder)?;
+    if let Some(file) = armed {
+        command.env(fail::VARIABLE, format!("@{}", file.display()));
+    }
     command.arg("standalone").args(["--listen", &address.to_string()]);
     command.args(["--admin-listen", &admin.to_string()]).args(arguments);
     let mut process = Process::start(&mut command, &folder.join("millstream.log"))?;

@@ -1,7 +1,7 @@
 //! A site: everything one server needs, in a temporary folder, for each variant of its back ends.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tempfile::TempDir;
 
@@ -61,6 +61,18 @@ impl Site {
     /// # Errors
     /// When something does not come up.
     pub fn start_with(variant: Variant, more: &[&str]) -> io::Result<Site> {
+        Site::build(variant, more, false)
+    }
+
+    /// The same with a server whose fail points can be armed.
+    ///
+    /// # Errors
+    /// When something does not come up.
+    pub fn start_armed(variant: Variant, more: &[&str]) -> io::Result<Site> {
+        Site::build(variant, more, true)
+    }
+
+    fn build(variant: Variant, more: &[&str], armed: bool) -> io::Result<Site> {
         let folder = TempDir::with_prefix("millstream-test-")?;
         let nats = match variant.has_nats() {
             true => Some(Nats::start(&folder.path().join("nats"))?),
@@ -79,7 +91,8 @@ impl Site {
             arguments.extend(["--catalog".to_owned(), database.url()]);
         }
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        let server = Server::start(folder.path(), &arguments)?;
+        let armed = armed.then(|| folder.path().join(ARMED));
+        let server = Server::start_with(folder.path(), &arguments, armed)?;
         Ok(Site { server, nats, database, folder })
     }
 
@@ -98,6 +111,53 @@ impl Site {
         data_folder(self.folder.path())
     }
 
+    /// Has the server kill itself when it passes a fail point for the `pass`-th time from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn arm(&self, point: &str, pass: usize) -> io::Result<()> {
+        self.set_armed(&format!("{point}:{pass}"))
+    }
+
+    /// Forgets what was armed or traced.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn disarm(&self) -> io::Result<()> {
+        match fs::remove_file(self.folder().join(ARMED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes the fail points that the server passes from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn trace(&self) -> io::Result<()> {
+        self.disarm()?;
+        fs::write(self.folder().join(ARMED).with_extension("passed"), "")?;
+        self.set_armed("trace")
+    }
+
+    /// The fail points that were passed since [`Site::trace`], in order; no more are noted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn passed(&self) -> io::Result<Vec<String>> {
+        self.disarm()?;
+        let passed = fs::read_to_string(self.folder().join(ARMED).with_extension("passed"))?;
+        Ok(passed.lines().map(str::to_owned).collect())
+    }
+
+    /// Whole or not at all: the server reads it at any moment.
+    fn set_armed(&self, text: &str) -> io::Result<()> {
+        let file = self.folder().join(ARMED);
+        let new = file.with_extension("new");
+        fs::write(&new, text)?;
+        fs::rename(new, file)
+    }
+
     /// kill -9 of the server.
     pub fn kill(&mut self) {
         self.server.kill();
@@ -111,6 +171,9 @@ impl Site {
         self.server.restart(self.folder.path())
     }
 }
+
+/// The file that says which fail point is armed.
+const ARMED: &str = "fail-point";
 
 fn data_folder(folder: &Path) -> PathBuf {
     folder.join("data")

@@ -66,7 +66,11 @@ impl Workload {
         Running { workload: Arc::clone(self), tasks }
     }
 
-    fn moment(&self) -> u64 {
+    /// Nanoseconds since the load was made: the clock of its history.
+    ///
+    /// # Panics
+    /// After centuries.
+    pub fn moment(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_nanos()).expect("a short run")
     }
 

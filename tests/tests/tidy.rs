@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use millstream_catalog::fail::POINTS;
+
 /// Files with `unsafe` blocks: each has a SAFETY line, a safe twin and a property test.
 const UNSAFE_ALLOWED: [&str; 3] =
     ["dataflow/index/src/kernel.rs", "dataflow/segment/src/chunk.rs", "dataflow/store/src/map.rs"];
@@ -332,6 +334,22 @@ fn every_crate_keeps_the_lints_of_the_workspace() {
         .into_iter()
         .filter(|(path, text)| path != "Cargo.toml" && !text.contains("[lints]\nworkspace = true"));
     expect_none(missing.map(|(path, _)| path).collect(), "`[lints] workspace = true` is there");
+}
+
+#[test]
+fn every_fail_point_is_at_one_place() {
+    // Not written out, so that this file has none.
+    let call = concat!("fail::point", "(\"");
+    let mut places: Vec<String> = Vec::new();
+    for (_, text) in rust() {
+        let name = |rest: &str| rest.split('"').next().unwrap_or_default().to_owned();
+        places.extend(text.split(call).skip(1).map(name));
+    }
+    places.sort();
+    let mut listed = POINTS.map(str::to_owned);
+    listed.sort();
+    assert_eq!(places, listed, "the places are not those that `fail::POINTS` names");
+    assert!(POINTS.len() >= 40, "{} points", POINTS.len());
 }
 
 #[test]

@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use crate::catalog::{Catalog, Checkpoint};
 use crate::clock::Clock;
 use crate::ddl::StoredCatalog;
+use crate::fail;
 use crate::ids::IdBlocks;
 use crate::model::{ChannelId, Code, Fault, Timestamp};
 use crate::rules::Limits;
@@ -210,7 +211,9 @@ impl WindowStore for SqlStore {
     async fn save(&self, bound: Timestamp) -> Result<(), Fault> {
         let sql = "UPDATE owner SET bound = $1 WHERE id = 1 AND epoch = $2 AND bound <= $1";
         let args = [Arg::Int(ts(bound)?), Arg::Int(self.epoch())];
+        fail::point("tso.before_save");
         if self.link.change(sql.to_owned(), &args).await.map_err(fault)? == 1 {
+            fail::point("tso.after_save");
             return Ok(());
         }
         let there = self.load().await?;
@@ -228,6 +231,7 @@ impl Store for SqlStore {
         let rows: Vec<(i64,)> = self.link.query(sql, &[]).await.map_err(fault)?;
         let row = rows.first().ok_or_else(|| Fault::internal("the catalog has no owner row"))?;
         self.epoch.store(row.0, Ordering::Release);
+        fail::point("start.catalog_claimed");
         Ok(())
     }
 
@@ -238,6 +242,7 @@ impl Store for SqlStore {
 
     async fn write(&self) -> Result<Box<dyn Txn>, Fault> {
         let turn = Some(Arc::clone(&self.queue).lock_owned().await);
+        fail::point("catalog.begin");
         let mut open = self.link.begin_write().await.map_err(fault)?;
         if let link::Open::Postgres(_) = open {
             let sql = "SELECT pg_advisory_xact_lock($1)".to_owned();
@@ -254,7 +259,10 @@ impl Store for SqlStore {
 
     async fn count_up(&self, counter: Counter, by: i64) -> Result<i64, Fault> {
         let args = [Arg::Int(by), Arg::Text(txn::counter_name(counter)), Arg::Int(i64::MAX - by)];
-        txn::counted(self.link.query(txn::COUNT_UP.to_owned(), &args).await.map_err(fault)?)
+        fail::point("catalog.before_count");
+        let rows = self.link.query(txn::COUNT_UP.to_owned(), &args).await.map_err(fault)?;
+        fail::point("catalog.after_count");
+        txn::counted(rows)
     }
 
     async fn checkpoint_get(&self, channel: ChannelId) -> Result<Option<Checkpoint>, Fault> {
@@ -269,7 +277,10 @@ impl Store for SqlStore {
     async fn checkpoint_set(&self, channel: ChannelId, to: Checkpoint) -> Result<(), Fault> {
         let args = manifest::checkpoint_args(channel, to)?;
         let sql = manifest::CHECKPOINT_FORWARD.to_owned();
-        self.link.change(sql, &args).await.map_err(fault).map(|_| ())
+        fail::point("checkpoint.before_set");
+        self.link.change(sql, &args).await.map_err(fault)?;
+        fail::point("checkpoint.after_set");
+        Ok(())
     }
 
     async fn check(&self) -> Result<(), Fault> {

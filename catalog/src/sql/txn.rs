@@ -5,6 +5,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::link::{Arg, Open, commit_fault, fault};
 use super::{CHANGES, from_sql, ts};
+use crate::fail;
 use crate::model::{CollectionId, Fault, RequestId, Timestamp};
 use crate::origin::{ClientRequest, REQUESTS_MAX};
 use crate::store::{At, Counter, Row, RowState, Table, Txn};
@@ -96,6 +97,7 @@ impl SqlTxn {
     }
 
     pub(super) async fn change(&mut self, sql: String, args: &[Arg<'_>]) -> Result<u64, Fault> {
+        fail::point("catalog.statement");
         self.open.change(sql, args).await.map_err(fault)
     }
 
@@ -104,7 +106,9 @@ impl SqlTxn {
         let SqlTxn { open, turn, .. } = self;
         // A task of its own: a caller that goes away cannot part the commit from its news.
         let task = tokio::spawn(async move {
+            fail::point("catalog.before_commit");
             let outcome = open.commit().await.map_err(commit_fault);
+            fail::point("catalog.after_commit");
             drop(turn);
             if !matches!(outcome, Err((_, true))) {
                 done();

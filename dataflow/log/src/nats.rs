@@ -29,6 +29,7 @@ use async_nats::jetstream::{Context, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use millstream_catalog::fail;
 use millstream_catalog::model::{ChannelId, Code, Fault, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -250,12 +251,14 @@ impl Log for Nats {
             return Ok(());
         }
         let name = self.url.stream(channel);
-        let fail = |e: String| unavailable(format!("truncating stream {name}: {e}"));
+        let failed = |e: String| unavailable(format!("truncating stream {name}: {e}"));
         let stream = self.writing.context.get_stream_no_info(&name).await;
-        let stream = stream.map_err(|e| fail(e.to_string()))?;
+        let stream = stream.map_err(|e| failed(e.to_string()))?;
         // A purge to a sequence keeps that sequence itself.
         let keep_from = through_seq.min(last).saturating_add(1);
-        stream.purge().sequence(keep_from).await.map_err(|e| fail(e.to_string()))?;
+        fail::point("nats.before_purge");
+        stream.purge().sequence(keep_from).await.map_err(|e| failed(e.to_string()))?;
+        fail::point("nats.after_purge");
         Ok(())
     }
 

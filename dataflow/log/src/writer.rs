@@ -21,6 +21,7 @@ mod ticket;
 use std::sync::Arc;
 
 use futures::channel::oneshot;
+use millstream_catalog::fail;
 use millstream_catalog::model::{ChannelId, Code, Fault, RequestId, Timestamp};
 use millstream_catalog::tso::Tso;
 use parking_lot::{Mutex, MutexGuard};
@@ -137,8 +138,12 @@ impl Writer {
                     for plan in &plans {
                         self.pump(plan.channel);
                     }
+                    fail::point("write.enqueued");
                     return match done.await {
-                        Ok(outcome) => outcome.map(|()| ts),
+                        Ok(outcome) => outcome.map(|()| {
+                            fail::point("write.acknowledged");
+                            ts
+                        }),
                         Err(_) => Err(WriteError::Unknown("the log is gone".into())),
                     };
                 }
@@ -238,6 +243,7 @@ impl Writer {
                     let (entry, id) = batch.encode();
                     let writer = Arc::clone(self);
                     let settle = Box::new(move |outcome: Result<u64, AppendError>| {
+                        fail::point("write.before_settle");
                         let outcome = outcome.map(|_| ());
                         let lane = &writer.lanes[usize::from(channel.0)];
                         let room = lane.lock().settle(&batch, &outcome);

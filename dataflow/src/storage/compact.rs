@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use millstream_catalog::catalog::CompactCommit;
+use millstream_catalog::fail;
 use millstream_catalog::model::{
     Code, CollectionSchema, Fault, FileRef, Segment, SegmentId, ShardState, Timestamp, VChannel,
 };
@@ -102,6 +103,7 @@ pub(super) fn write(
     dropped.sort_unstable();
     dropped.dedup();
     let merged = merge(&chunks, &dropped);
+    fail::point("compact.before_write");
     let segment = match merged.rows {
         0 => None,
         _ => {
@@ -121,6 +123,7 @@ pub(super) fn write(
             }
         }
     };
+    fail::point("compact.written");
     let place = Place { vchannel, slot, first_row, rows: end - first_row };
     let inputs = inputs.iter().map(|segment| segment.id).collect();
     Ok(Output { place, inputs, since, expired, dropped, segment })
@@ -223,6 +226,7 @@ pub(super) fn finish(
     commit: &CompactCommit,
     known: &mut Known,
 ) -> Result<(), Failed> {
+    fail::point("compact.prepared");
     if let Err(fault) = archive.compact(commit.clone()) {
         if fault.code != Code::CollectionNotFound && fault.code != Code::SegmentNotFound {
             return Err(Failed::Later(fault));
@@ -232,6 +236,7 @@ pub(super) fn finish(
         delete_files(store, files.chain(new));
         return Err(Failed::Gone);
     }
+    fail::point("compact.named");
     known.segments.retain(|segment| !commit.removed.contains(&segment.id));
     known.segments.extend(commit.added.iter().cloned().map(Arc::new));
     known.segments.sort_unstable_by_key(order);

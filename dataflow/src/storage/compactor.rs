@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use hashbrown::{HashMap, HashSet};
+use millstream_catalog::fail;
 use millstream_catalog::model::{
     ChannelId, Code, CollectionId, Fault, Segment, SegmentId, ShardState, Timestamp, VChannel,
 };
@@ -190,6 +191,7 @@ impl Work {
         if let Some(reply) = channel.and_then(|channel| replies.get(&channel)) {
             let rows = (place.slot, place.first_row, place.rows);
             reply(Compacted { vchannel: place.vchannel, since, expired, rows, chunks });
+            fail::point("compact.swapped");
         }
     }
 

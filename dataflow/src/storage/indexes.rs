@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use millstream_catalog::fail;
 use millstream_catalog::model::{
     Code, CollectionId, CollectionSchema, Fault, FieldId, FileRef, IndexId, Segment, SegmentId,
     VChannel,
@@ -141,13 +142,16 @@ impl Work {
             }
             whole.put_beside(field, None);
             self.archive.index_dropped(SegmentId(whole.id()), built.kind.name())?;
+            fail::point("graph.dropped");
         }
         Ok(())
     }
 
     fn build_one(&self, known: &Known, whole: &Whole, spec: &IndexSpec) -> Result<(), Fault> {
         let Some(file) = self.build_file(known, whole, spec)? else { return Ok(()) };
+        fail::point("graph.written");
         if self.name_file(whole, spec.kind().name(), &file) {
+            fail::point("graph.named");
             attach(&self.store, whole, spec.kind(), &file, false)?;
         }
         Ok(())
@@ -181,6 +185,7 @@ impl Work {
                 return Ok(None);
             }
         };
+        fail::point("graph.built");
         let VChannel { collection, shard } = known.vchannel;
         let id = self.archive.ids(1)?;
         let ending = spec.kind().ending();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::catalog::FlushCommit;
+use millstream_catalog::fail;
 use millstream_catalog::model::{
     Code, CollectionSchema, Fault, FileRef, LogPosition, PartitionId, Segment, SegmentId,
     ShardState, SlotState, Timestamp, VChannel,
@@ -75,6 +76,7 @@ impl<'a> Attempt<'a> {
     ) -> Result<FileRef, Fault> {
         let name = format!("{}/{name}.arrow", self.folder);
         let write = |out: &mut dyn std::io::Write| write_table(out, columns, known).map(drop);
+        fail::point("flush.before_put");
         let file = self.store.put_file(&name, write).map_err(store_fault)?;
         self.files.push(file.clone());
         Ok(file)
@@ -122,6 +124,7 @@ pub(super) fn finish(
     commit: &FlushCommit,
     known: &mut Known,
 ) -> Result<Vec<Stored>, Failed> {
+    fail::point("flush.written");
     if let Err(fault) = archive.commit(commit.clone()) {
         if fault.code != Code::CollectionNotFound {
             return Err(Failed::Later(fault));
@@ -133,6 +136,7 @@ pub(super) fn finish(
         delete_files(store, files.chain(new));
         return Err(Failed::Gone);
     }
+    fail::point("flush.named");
     known.segments.retain(|segment| !commit.removed.contains(&segment.id));
     known.segments.extend(commit.added.iter().cloned().map(Arc::new));
     known.segments.sort_unstable_by_key(order);

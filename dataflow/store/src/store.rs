@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_catalog::fail;
 
 pub use memory::{Fault, MemoryFiles};
 pub use s3::S3Options;
@@ -171,11 +172,14 @@ impl Store {
     /// Deletes a file; it is no error if there is none. Whoever has it open keeps its bytes.
     pub fn delete_file(&self, name: &str) -> Result<(), StoreError> {
         check_name(name)?;
+        fail::point("store.before_delete");
         match &*self.backend {
             Backend::Local(local) => local.delete(name),
             Backend::Memory(memory) => memory.delete(name),
             Backend::Remote(remote) => remote.delete(name),
-        }
+        }?;
+        fail::point("store.after_delete");
+        Ok(())
     }
 
     /// All files whose names begin with `prefix`, sorted by name.

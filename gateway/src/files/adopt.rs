@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use millstream_catalog::catalog::Catalog;
+use millstream_catalog::fail;
 use millstream_catalog::model::{Fault, Segment, ShardState};
 use millstream_store::{FileInfo, Store, StoreError};
 
@@ -96,6 +97,7 @@ fn look(store: &Store, cluster: u128, named: &HashSet<String>) -> Result<(), Fau
     }
     let (mut count, mut bytes) = (0, 0);
     for file in files.iter().filter(|f| is_of_shard(&f.name) && !named.contains(&f.name)) {
+        fail::point("garbage.orphan");
         match store.delete_file(&file.name) {
             Ok(()) => (count, bytes) = (count + 1, bytes + file.bytes),
             // It takes room and does no harm; the next start finds it again.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use millstream_catalog::fail;
 use millstream_catalog::model::limits::DEFAULT_PARTITION;
 use millstream_catalog::model::{
     Code, Collection, DataType, Fault, FieldSchema, PartitionId, Timestamp,
@@ -143,6 +144,7 @@ async fn write(
     let to = Destination::of(&collection, partition, &batch)?;
     let units = dml::write_rows(record, &collection, &to, &batch, &pks)?;
     drop(batch); // the request's bytes are not needed while the log works
+    fail::point("write.before_publish");
     let request = gateway.request_id();
     if kind == Write::Update {
         // Registered before the write, so that the workers' answer always finds us.
@@ -153,6 +155,7 @@ async fn write(
         gateway.writer.write(request, units).await?;
     }
     let timestamp = gateway.now().await?.0;
+    fail::point("write.before_answer");
     gateway.telemetry.written(&collection.name, u64::from(rows.rows));
     let ids = match pks {
         PkList::Int(keys) => Values::Long(keys),

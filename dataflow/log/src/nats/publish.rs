@@ -8,6 +8,7 @@ use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use millstream_catalog::fail;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -50,7 +51,9 @@ pub(super) async fn run(
                 // Sent here, one after the other; only the waiting is concurrent.
                 let mut connected = connected.clone();
                 connected.mark_unchanged();
+                fail::point("nats.before_send");
                 let first = publisher.send(job.payload.clone(), job.id).await;
+                fail::point("nats.sent");
                 flying.push(publisher.settle(job, first, connected));
             }
             Some(()) = flying.next() => {}
@@ -95,7 +98,10 @@ impl Publisher {
                 Err(e) => Err(e),
             };
             let error: PublishError = match answer {
-                Ok(sequence) => return Ok(sequence),
+                Ok(sequence) => {
+                    fail::point("nats.acknowledged");
+                    return Ok(sequence);
+                }
                 Err(e) => e,
             };
             match error.kind() {

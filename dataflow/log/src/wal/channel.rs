@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use millstream_catalog::fail;
 use millstream_catalog::model::{ChannelId, Fault, Timestamp};
 use parking_lot::{Condvar, Mutex};
 
@@ -192,7 +193,9 @@ impl Channel {
     /// Puts an empty file in the place of the active one.
     fn begin_file(&self, active: &mut Option<ActiveFile>, seq: u64) -> Result<(), WriteFailure> {
         if let Some(old) = active.as_mut() {
+            fail::point("log.before_rotate");
             let trimmed = old.trim();
+            fail::point("log.trimmed");
             trimmed.map_err(|e| WriteFailure::Broken(format!("trimming a log file: {e}")))?;
         }
         let new = ActiveFile::create(&self.folder, self.id.0, seq, &self.options.sync)?;
@@ -368,8 +371,10 @@ impl Channel {
         // From the oldest on, so that a crash in between leaves no gap.
         for file in &gone {
             let path = path_of(&self.folder, file);
+            fail::point("log.before_remove");
             std::fs::remove_file(&path)
                 .map_err(|e| Fault::internal(format!("log {}: {e}", path.display())))?;
+            fail::point("log.after_remove");
             sync_folder(&self.folder, &self.options.sync)
                 .map_err(|e| Fault::internal(format!("log {}: {e}", self.folder.display())))?;
         }

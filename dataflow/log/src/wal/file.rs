@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use millstream_catalog::fail;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
@@ -67,8 +68,10 @@ impl ActiveFile {
         let create = || {
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
             file.write_all_at(&header.encode(), 0)?;
+            fail::point("log.file_written");
             sync(&file, SyncKind::All)?;
             sync_folder(folder, sync)?;
+            fail::point("log.file_made");
             Ok(file)
         };
         let file = create().map_err(|e: io::Error| {
@@ -129,8 +132,11 @@ impl ActiveFile {
         let frame = FrameHeader { seq, length, crc };
         self.reserve(frame.frame_bytes(), options.reserve_bytes)?;
         let broken = |what: &str, e: io::Error| WriteFailure::Broken(format!("{what}: {e}"));
+        fail::point("log.before_write");
         self.write_frame(&frame, entry).map_err(|e| broken("writing to the log", e))?;
+        fail::point("log.before_sync");
         (options.sync)(&self.file, SyncKind::Data).map_err(|e| broken("syncing the log", e))?;
+        fail::point("log.after_sync");
         self.end += frame.frame_bytes() as u64;
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_catalog::fail;
 use parking_lot::Mutex;
 
 use super::FileInfo;
@@ -96,20 +97,25 @@ impl Local {
             return Err(StoreError::Exists { name: name.to_owned() });
         }
         let mut partial = Partial::create(&self.root.join(PARTIAL)).map_err(disk)?;
+        fail::point("store.partial_made");
         let written = partial.fill(write).map_err(|e| StoreError::write(name, e))?;
+        fail::point("store.partial_filled");
         (self.sync)(&partial.file).map_err(disk)?;
         self.create_folder(folder).map_err(disk)?;
+        fail::point("store.partial_synced");
         match partial.publish(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(StoreError::Exists { name: name.to_owned() });
             }
             published => published.map_err(disk)?,
         }
+        fail::point("store.named");
         if let Err(e) = self.sync_folder(folder) {
             // Nobody knows whether the name lasts, and nobody has heard of it yet.
             let _ = fs::remove_file(&path);
             return Err(disk(e));
         }
+        fail::point("store.after_put");
         Ok(FileRef { name: name.to_owned(), bytes: written.bytes, crc32c: written.crc32c })
     }
 

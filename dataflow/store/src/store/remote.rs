@@ -13,6 +13,7 @@ use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use millstream_catalog::fail;
 use object_store::path::Path;
 use object_store::{
     Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -175,7 +176,9 @@ impl Remote {
         let contents = map_file(&partial.path, Access::Mapped).map_err(disk)?;
         // What was read back is what is uploaded.
         file.verify(&contents)?;
+        fail::point("store.before_upload");
         self.upload(name, contents).map_err(|e| failed(name, e))?;
+        fail::point("store.after_upload");
         // It is in the bucket; a copy that cannot be kept is fetched when it is needed.
         let _ = self.cache.insert(&file, partial);
         Ok(file)
