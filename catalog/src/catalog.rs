@@ -294,8 +294,8 @@ pub trait Catalog: AccessControl + ResourceControl {
         set: Props,
         drop: Vec<String>,
     ) -> Result<(), Fault>;
-    /// Drops an index by name. Missing: harmless.
-    async fn index_drop(&self, collection: CollectionId, name: &str) -> Result<(), Fault>;
+    /// Drops indexes by their names, all at once. Missing: harmless.
+    async fn index_drop(&self, collection: CollectionId, names: &[&str]) -> Result<(), Fault>;
 
     /// Sets the load state of partitions; an empty list means all of the collection. Single ones
     /// are refused under a partition key.

@@ -30,16 +30,20 @@ pub(super) async fn create(
 pub(super) async fn drop(
     change: &mut Change,
     collection: CollectionId,
-    name: &str,
+    names: &[&str],
 ) -> Result<(), Fault> {
     let owner = collection::row(&mut *change.txn, collection).await?;
     let there = rows::collection(&mut *change.txn, owner.clone(), At::Now).await?;
-    let Some(index) = there.index(name) else { return Ok(()) };
+    let found = names.iter().filter_map(|name| there.index(name));
+    let ids: Vec<i64> = found.map(|index| index.id.0).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
     if there.load() == LoadState::Loaded {
         let text = "index cannot be dropped, collection is loaded, please release it first";
         return Err(Fault::plain(text));
     }
-    change.txn.end(Table::Indexes, &[index.id.0], change.at).await?;
+    change.txn.end(Table::Indexes, &ids, change.at).await?;
     change.renew(Table::Collections, owner).await?;
     change.touch(collection.0);
     Ok(())

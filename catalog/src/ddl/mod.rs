@@ -407,9 +407,9 @@ impl Catalog for StoredCatalog {
         self.commit(change).await
     }
 
-    async fn index_drop(&self, collection: CollectionId, name: &str) -> Result<(), Fault> {
+    async fn index_drop(&self, collection: CollectionId, names: &[&str]) -> Result<(), Fault> {
         let mut change = self.change().await?;
-        index::drop(&mut change, collection, name).await?;
+        index::drop(&mut change, collection, names).await?;
         self.commit(change).await
     }
 

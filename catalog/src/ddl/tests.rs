@@ -272,7 +272,7 @@ async fn change(catalog: &dyn Catalog, which: usize) -> Result<(), Fault> {
         8 => catalog.partition_drop(c().await?.id, "p").await.map(|_| ()),
         10 => catalog.index_create(c().await?.id, new_index("i")).await.map(|_| ()),
         11 => catalog.index_alter(c().await?.id, "i", set(), Vec::new()).await,
-        12 => catalog.index_drop(c().await?.id, "i").await,
+        12 => catalog.index_drop(c().await?.id, &["i"]).await,
         13 => {
             let alter = CollectionAlter {
                 set: set(),

@@ -150,7 +150,7 @@ pub(crate) async fn dropping_what_is_missing_is_harmless(home: Arc<Home>) {
     assert_eq!(catalog.collection_drop("default", "none").await.unwrap(), None);
     let c = create(&catalog, "c").await;
     assert_eq!(catalog.partition_drop(c.id, "none").await.unwrap(), None);
-    catalog.index_drop(c.id, "none").await.unwrap();
+    catalog.index_drop(c.id, &["none"]).await.unwrap();
     catalog.intent_finish(1_000_000).await.unwrap();
     assert_eq!(catalog.collection_get("default", "c").await.unwrap(), c);
 }
@@ -166,7 +166,7 @@ pub(crate) async fn the_past_is_described_as_it_was(home: Arc<Home>) {
         match step {
             0 => _ = catalog.partition_create(id, "p").await.unwrap(),
             1 => _ = catalog.index_create(id, new_index("i", 101, "L2")).await.unwrap(),
-            2 => catalog.index_drop(id, "i").await.unwrap(),
+            2 => catalog.index_drop(id, &["i"]).await.unwrap(),
             _ => {
                 let intent = catalog.partition_drop(id, "p").await.unwrap().unwrap();
                 catalog.intent_finish(intent.id).await.unwrap();

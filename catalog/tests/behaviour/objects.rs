@@ -88,7 +88,7 @@ pub(crate) async fn what_is_missing_is_named(home: Arc<Home>) {
         catalog.partition_create(id, "p").await.unwrap_err(),
         catalog.partition_drop(id, "p").await.unwrap_err(),
         catalog.index_create(id, new_index("i", 101, "L2")).await.unwrap_err(),
-        catalog.index_drop(id, "i").await.unwrap_err(),
+        catalog.index_drop(id, &["i"]).await.unwrap_err(),
         catalog.load_set(id, &[], LoadState::Loaded).await.unwrap_err(),
     ] {
         assert_eq!(fault.code, Code::CollectionNotFound);
@@ -161,7 +161,7 @@ pub(crate) async fn a_field_has_one_index_and_a_name_one_field(home: Arc<Home>) 
     assert_eq!(fault.code, Code::FieldNotFound);
     let j = catalog.index_create(c.id, new_index("j", 102, "L2")).await.unwrap();
     assert_eq!(catalog.collection_get("default", "c").await.unwrap().indexes, [i, j.clone()]);
-    catalog.index_drop(c.id, "i").await.unwrap();
+    catalog.index_drop(c.id, &["i"]).await.unwrap();
     assert_eq!(catalog.collection_get("default", "c").await.unwrap().indexes, [j]);
     let again = catalog.index_create(c.id, new_index("i", 101, "IP")).await.unwrap();
     assert_eq!(again.param("metric_type"), Some("IP"));
@@ -173,14 +173,14 @@ pub(crate) async fn a_loaded_collection_keeps_its_indexes_and_partitions(home: A
     catalog.index_create(c.id, new_index("i", 101, "L2")).await.unwrap();
     catalog.partition_create(c.id, "p").await.unwrap();
     catalog.load_set(c.id, &[], LoadState::Loaded).await.unwrap();
-    let fault = catalog.index_drop(c.id, "i").await.unwrap_err();
+    let fault = catalog.index_drop(c.id, &["i"]).await.unwrap_err();
     let text = "index cannot be dropped, collection is loaded, please release it first";
     assert_eq!(fault.message, text);
     let fault = catalog.partition_drop(c.id, "p").await.unwrap_err();
     let text = "partition cannot be dropped, partition is loaded, please release it first";
     assert_eq!((fault.code, &*fault.message), (Code::Unexpected, text));
     catalog.load_set(c.id, &[], LoadState::NotLoaded).await.unwrap();
-    catalog.index_drop(c.id, "i").await.unwrap();
+    catalog.index_drop(c.id, &["i"]).await.unwrap();
     assert!(catalog.partition_drop(c.id, "p").await.unwrap().is_some());
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use millstream_catalog::catalog::NewIndex;
 use millstream_catalog::model::{Code, Collection, Fault, IndexDef};
-use millstream_catalog::origin;
 
 use super::{Context, read};
 use crate::convert::status::success;
@@ -66,11 +65,9 @@ pub(super) async fn drop_index(
         let text = "index cannot be dropped, collection is loaded, please release it first";
         return Err(Fault::plain(text));
     }
-    if let Some((last, others)) = chosen.split_last() {
-        for index in others {
-            origin::apart(gateway.catalog.index_drop(collection.id, &index.name)).await?;
-        }
-        gateway.catalog.index_drop(collection.id, &last.name).await?;
+    let names: Vec<&str> = chosen.iter().map(|index| index.name.as_str()).collect();
+    if !names.is_empty() {
+        gateway.catalog.index_drop(collection.id, &names).await?;
     }
     gateway.cache.invalidate(collection.id);
     gateway.dataflow.build_indexes(collection.id);
