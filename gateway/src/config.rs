@@ -18,6 +18,8 @@ use crate::tls::Files;
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "millstream.toml";
 const ENV_PREFIX: &str = "MILLSTREAM_";
+/// The longest entry of the log.
+const LOG_FILE_BYTES_MIN: u64 = 1 << 20;
 
 /// What log lines look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -71,6 +73,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Requests that take longer, in milliseconds, are logged.
     pub slow_request_ms: u64,
+    /// Bytes of a file of the embedded log, before the next one begins: its space is given back by
+    /// whole files.
+    pub log_file_bytes: u64,
     /// How long rows that ended can be read at past times, in seconds, where a collection does not
     /// say otherwise; compaction takes them away later.
     pub retention_seconds: u64,
@@ -109,6 +114,7 @@ impl Default for Config {
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             slow_request_ms: 5_000,
+            log_file_bytes: 64 << 20,
             retention_seconds: 600,
             auth: false,
             tls_cert: None,
@@ -199,6 +205,10 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_request_ms: Option<u64>,
+    /// Bytes of a file of the embedded log [default: 67108864]
+    #[arg(long, global = true, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_file_bytes: Option<u64>,
     /// How long rows that ended can be read at past times, in seconds [default: 600]
     #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -264,6 +274,10 @@ impl Config {
         }
         if !(self.log == "embedded" || self.log.starts_with("nats://")) {
             return Err(format!("log = {} is neither embedded nor nats://…", self.log));
+        }
+        if self.log_file_bytes < LOG_FILE_BYTES_MIN {
+            let (given, least) = (self.log_file_bytes, LOG_FILE_BYTES_MIN);
+            return Err(format!("log_file_bytes = {given} is less than {least}"));
         }
         let postgres = ["postgres://", "postgresql://"].iter().any(|p| self.catalog.starts_with(p));
         if !(self.catalog == "sqlite" || postgres) {
@@ -348,6 +362,7 @@ mod tests {
         assert!(with_file("tls_cert = \"x\"\n").unwrap_err().contains("tls_key"));
         assert!(with_file("tls_client_ca = \"x\"\n").unwrap_err().contains("needs tls_cert"));
         assert!(with_file("admin_tls = true\n").unwrap_err().contains("needs tls_cert"));
+        assert!(with_file("log_file_bytes = 9\n").unwrap_err().contains("less than 1048576"));
         assert!(with_file("quota = [\"rows=x\"]\n").unwrap_err().contains("rows=x"));
         let missing = Flags { config: Some("/nowhere/at/all.toml".into()), ..Flags::default() };
         assert!(load(&missing).unwrap_err().contains("does not exist"));

@@ -97,16 +97,12 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
     let metrics = telemetry::recorder().map_err(StartError::Other)?;
 
     let catalog = open_catalog(config, &folder, clock).await?;
-    fail::point("start.catalog_opened");
     let channels = catalog.channels();
     let log = open_log(config, &folder, channels).await?;
-    fail::point("start.log_opened");
     let writer = Writer::new(Arc::clone(&log), catalog.tso());
     let store = open_store(config, &folder).await?;
-    fail::point("start.store_opened");
     let garbage = Arc::new(Notify::new());
     let (archive, seals_due) = open_archive(config, &catalog, &store, &garbage).await?;
-    fail::point("start.store_adopted");
     let dataflow = start_dataflow(config, &catalog, &log, (&store, archive)).await?;
     let parts = Parts {
         catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
@@ -123,20 +119,14 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
     gateway.row_ids.refill_in_background();
     ddl::roll_forward(&gateway).await.map_err(part("metadata"))?;
     fail::point("start.rolled_forward");
-    let known: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
     let in_background = [
         tokio::spawn(files::seal_due(Arc::clone(&gateway), seals_due)),
-        tokio::spawn(files::delete_garbage_when_told(known, store, garbage)),
+        tokio::spawn(files::delete_garbage_when_told(Arc::clone(&catalog) as _, store, garbage)),
     ];
     gateway.door.warn_of_defaults().await;
 
     let stopping = CancellationToken::new();
-    let start_tls = |files| Tls::start(files, stopping.clone());
-    let tls = config
-        .tls()
-        .map(start_tls)
-        .transpose()
-        .map_err(|e| StartError::Other(format!("TLS: {e}")))?;
+    let tls = start_tls(config, &stopping)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<Wire>().await;
     let address = |l: &TcpListener| l.local_addr().map_err(|e| StartError::Other(e.to_string()));
@@ -155,7 +145,6 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         serve_grpc(listener, tls, &gateway, service, health_service, stopping.clone())?,
         admin_task,
     ];
-    fail::point("start.serving");
     let background = in_background.map(|task| task.abort_handle());
     Ok(Running {
         listen,
@@ -169,6 +158,15 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Running, St
         background,
         _folder: folder,
     })
+}
+
+/// What clients connect by, if it is TLS.
+fn start_tls(
+    config: &Config,
+    stopping: &CancellationToken,
+) -> Result<Option<Arc<Tls>>, StartError> {
+    let started = config.tls().map(|files| Tls::start(files, stopping.clone())).transpose();
+    started.map_err(|e| StartError::Other(format!("TLS: {e}")))
 }
 
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
@@ -190,7 +188,9 @@ pub(crate) async fn open_catalog(
         collections: config.max_collections,
         partitions: config.max_partitions,
     };
-    sql::open(&url, clock, config.channels, limits).await.map_err(part("catalog"))
+    let opened = sql::open(&url, clock, config.channels, limits).await.map_err(part("catalog"))?;
+    fail::point("start.catalog_opened");
+    Ok(opened)
 }
 
 /// Opens the log that the settings name.
@@ -201,10 +201,13 @@ pub(crate) async fn open_log(
 ) -> Result<Arc<dyn Log>, StartError> {
     if config.log == "embedded" {
         let path = folder.path().join("log");
-        let open = move || Wal::open(&path, channels, WalOptions::default());
+        let options = WalOptions { file_bytes_max: config.log_file_bytes, ..WalOptions::default() };
+        let open = move || Wal::open(&path, channels, options);
         let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.map_err(|e| StartError::Other(format!("opening the log: {e}")))?;
-        return Ok(opened.map_err(part("log"))?);
+        let opened = opened.map_err(part("log"))?;
+        fail::point("start.log_opened");
+        return Ok(opened);
     }
     Ok(Nats::connect(&config.log, channels).await.map_err(part("log"))?)
 }
@@ -229,7 +232,9 @@ pub(crate) async fn open_store(config: &Config, folder: &DataFolder) -> Result<S
     };
     let opened: Result<Result<_, StoreError>, _> = tokio::task::spawn_blocking(open).await;
     let opened = opened.map_err(|e| StartError::Other(format!("opening the store: {e}")))?;
-    opened.map_err(|e| part("store")(Fault::internal(e.to_string())))
+    let opened = opened.map_err(|e| part("store")(Fault::internal(e.to_string())))?;
+    fail::point("start.store_opened");
+    Ok(opened)
 }
 
 /// The catalog as the archive of sealed shards, and the shards that are due to be sealed.
@@ -241,6 +246,7 @@ async fn open_archive(
 ) -> Result<(Arc<dyn Archive>, UnboundedReceiver<VChannel>), StartError> {
     let catalog: Arc<dyn Catalog> = Arc::clone(catalog) as _;
     files::adopt(&catalog, store).await.map_err(part("store"))?;
+    fail::point("start.store_adopted");
     let (due, seals_due) = unbounded_channel();
     let garbage = Arc::clone(garbage);
     let archive = CatalogArchive::new(catalog, due, garbage, config.retention_seconds);
@@ -349,6 +355,7 @@ where
         .add_service(health)
         .add_service(Guarded::new(gateway, reflection().build_v1().map_err(other)?))
         .add_service(Guarded::new(gateway, reflection().build_v1alpha().map_err(other)?));
+    fail::point("start.serving");
     let task = async move {
         let stopped = stopping.clone().cancelled_owned();
         let served = match tls {
