@@ -14,10 +14,12 @@ use rand::{RngExt, SeedableRng};
 use crate::story::{Story, Telling};
 use crate::{seed, steps};
 
-/// Ended rows go at once, so that there is something to compact.
-const ARGUMENTS: [&str; 3] = ["--retention-seconds=0", "--channels=2", "--workers=1"];
+/// Ended rows go at once, so that there is something to compact; files of the log are short, so that
+/// it gives some back.
+const ARGUMENTS: [&str; 4] =
+    ["--retention-seconds=0", "--channels=2", "--workers=1", "--log-file-bytes=1048576"];
 /// How long what runs beside a story may take to reach its point.
-const LATE: Duration = Duration::from_secs(3);
+const LATE: Duration = Duration::from_secs(1);
 /// A server that was killed serves again within this time.
 const HEAL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -80,6 +82,7 @@ impl Trials {
     /// Tells a story to a server that dies at a point, dies again while it recovers, and then holds
     /// all that it said.
     async fn kill_at(&mut self, story: Story, point: &str, pass: usize) {
+        let begun = Instant::now();
         let mut telling = self.telling(story);
         telling.begin().await;
         self.site.arm(point, pass).expect("a fail point");
@@ -93,10 +96,11 @@ impl Trials {
             self.restart.iter().map(|(point, passes)| (point.clone(), *passes)).collect();
         let (second, passes) = again.choose(&mut self.random).expect("points of a restart");
         let second_pass = self.random.random_range(1..=*passes);
-        eprintln!(
-            "  {story:?}: {point}:{pass} ({}), then {second}:{second_pass}",
-            if told.is_err() { "in the middle" } else { "at the end" }
-        );
+        let place = match (&told, self.site.server.ended()) {
+            (Err(_), _) => "in the middle",
+            (Ok(()), Some(_)) => "at the end",
+            (Ok(()), None) => "not passed",
+        };
         self.site.kill();
         let dead = Instant::now();
         self.site.arm(second, second_pass).expect("a fail point");
@@ -107,6 +111,11 @@ impl Trials {
         telling.check(&mut self.random).await;
         assert!(dead.elapsed() < HEAL_LIMIT, "it took {:?} to heal", dead.elapsed());
         telling.clean().await;
+        let (told, healed) = (dead - begun, dead.elapsed());
+        eprintln!(
+            "  {story:?}: {point}:{pass} ({place}), then {second}:{second_pass}; {told:.1?} to there, \
+             {healed:.1?} to heal"
+        );
         self.killed += 1;
     }
 

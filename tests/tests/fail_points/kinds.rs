@@ -231,7 +231,7 @@ fn collections() -> Vec<Kind> {
             .again("duplicated new collection name"),
         kind(
             "alter a collection",
-            full("c"),
+            vec![plain("c")],
             alter_collection(&[("mmap.enabled", "true")], &[]),
             vec![drop("c")],
         ),
@@ -466,7 +466,8 @@ fn privileges() -> Vec<Kind> {
     let gone = || vec![drop.clone()];
     let full = || vec![create.clone(), add.clone()];
     vec![
-        kind("create a group of privileges", vec![], create.clone(), gone()).again("exist"),
+        kind("create a group of privileges", vec![], create.clone(), gone())
+            .again("is defined by users"),
         kind("add privileges to a group", vec![create.clone()], add.clone(), gone()),
         kind("remove privileges from a group", full(), remove, gone()),
         kind("drop a group of privileges", full(), drop.clone(), vec![]),

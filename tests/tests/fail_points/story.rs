@@ -204,7 +204,7 @@ impl Telling {
             // Fewer have no graph.
             Story::Graphs => (260, 1_024),
             // Two of these are more than a file of the log.
-            _ => (1_100, 8_192),
+            _ => (20, 8_192),
         }
     }
 
