@@ -120,7 +120,7 @@ impl Trials {
     }
 
     /// Nothing of what is gone is left, after everything was dropped.
-    async fn nothing_is_left(&mut self) {
+    async fn nothing_is_left(&self) {
         let end = Instant::now() + HEAL_LIMIT;
         loop {
             let left = files(&self.site.data().join("store"));

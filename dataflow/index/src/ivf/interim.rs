@@ -164,12 +164,12 @@ pub struct Ask {
 
 impl Ask {
     /// Rows that are compared of `rows`; a filter makes them no fewer.
-    pub fn goal(&self, rows: usize) -> usize {
+    pub fn goal(self, rows: usize) -> usize {
         ((rows as f64 * self.share) as usize).max(self.k)
     }
 
     /// The nearest rows by their codes that are scored, so that the `k` nearest are among them.
-    fn to_score(&self) -> usize {
+    fn scored(self) -> usize {
         self.k.saturating_add((self.k / 2).max(20))
     }
 }
@@ -219,7 +219,7 @@ pub fn search<C: Collect>(
         let coarse = coarse_queries(queries, q..q + 1);
         scan(&coarse, &anchor.centroids.block(), &mut lists, &by_number);
         anchor.scale.encode_one(queries, q, &mut scratch.coded);
-        let mut near = TopK::new(ask.to_score(), Metric::L2);
+        let mut near = TopK::new(ask.scored(), Metric::L2);
         let (mut met, [lists]) = (0, lists);
         for list in lists.into_entries(&by_number) {
             met += visit(parts, list.row as usize, &mut near, scratch);

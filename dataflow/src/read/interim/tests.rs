@@ -118,18 +118,18 @@ fn large_chunks_are_searched_through_lists_once_somebody_searched() {
     let selection = shard.view().select(Timestamp(1), &[]);
     let at_once = found(&queries, &selection, &interim);
     assert_eq!(at_once, (exact(&queries, &selection), 0), "a scan of all rows");
-    let found = found_in_lists(&queries, &selection, &interim, 30_000);
-    assert!(recall(&exact(&queries, &selection), &found) > 0.95);
+    let hits = found_in_lists(&queries, &selection, &interim, 30_000);
+    assert!(recall(&exact(&queries, &selection), &hits) > 0.95);
 
     // What comes later is found, and is in the lists of the same anchor when its chunk is full.
     append(&mut shard, 60_000..140_000, 2);
     let later = shard.view().select(Timestamp(2), &[]);
-    let found = found_in_lists(&queries, &later, &interim, 110_000);
-    assert!(recall(&exact(&queries, &later), &found) > 0.95);
+    let hits = found_in_lists(&queries, &later, &interim, 110_000);
+    assert!(recall(&exact(&queries, &later), &hits) > 0.95);
     // The past is what it was, and a chunk of which it sees a part is scanned.
     let past = shard.view().select(Timestamp(1), &[]);
-    let (found, listed) = super::tests::found(&queries, &past, &interim);
-    assert!(listed <= 60_000 && recall(&exact(&queries, &past), &found) > 0.95);
+    let (hits, listed) = found(&queries, &past, &interim);
+    assert!(listed <= 60_000 && recall(&exact(&queries, &past), &hits) > 0.95);
     interim.stop();
 }
 
