@@ -182,7 +182,7 @@ async fn wait_built(client: &Client, index: &str) {
         let progress = client.rpc().get_index_build_progress(request).await;
         let progress = message(progress).expect("progress");
         accept(progress.status.as_ref()).expect("progress");
-        assert_eq!(progress.total_rows, ROWS as i64);
+        assert!(progress.total_rows > 0 && progress.total_rows <= ROWS as i64, "{progress:?}");
         if progress.indexed_rows == progress.total_rows {
             return;
         }

@@ -117,6 +117,9 @@ fn expired_rows(segment: &Segment, rows: u64, expired: Timestamp) -> u64 {
     if expired < segment.min_ts || expired == Timestamp::MIN {
         return 0;
     }
+    if segment.max_ts <= expired {
+        return rows;
+    }
     let part = u128::from(expired.0 - segment.min_ts.0) * u128::from(rows);
     let whole = u128::from(segment.max_ts.0.saturating_sub(segment.min_ts.0)).max(1);
     u64::try_from(part / whole).unwrap_or(rows).max(1)
@@ -124,10 +127,7 @@ fn expired_rows(segment: &Segment, rows: u64, expired: Timestamp) -> u64 {
 
 fn candidate(segment: &Segment, dead: &HashMap<SegmentId, u64>, expired: Timestamp) -> Candidate {
     let rows = u64::from(segment.rows).max(1);
-    let expired = match segment.max_ts <= expired {
-        true => rows,
-        false => expired_rows(segment, rows, expired),
-    };
+    let expired = expired_rows(segment, rows, expired);
     let dead = dead.get(&segment.id).copied().unwrap_or(0).saturating_add(expired).min(rows);
     let bytes = segment.file(ROWS).map_or(0, |file| file.bytes);
     let stays = u128::from(bytes) * u128::from(rows - dead) / u128::from(rows);

@@ -25,7 +25,7 @@ const FILTERS: [(&str, Keep); 13] = [
     ("kind >= 1", |r| r.kind.is_some_and(|k| k >= 1)),
     ("word == 'w1'", |r| r.word == "w1"),
     ("kind is null", |r| r.kind.is_none()),
-    ("pk < 20 or pk >= 90", |r| r.pk < 20),
+    ("pk < 20 or pk >= 90", |r| r.pk < 20 || r.pk >= 90),
     ("word like 'w1%' and pk + 1 > 30", |r| r.word == "w1" && r.pk >= 30),
     ("doc['n'] < 30", |r| r.pk < 30 && r.pk % 7 != 0),
     ("doc['n'] != 9 and doc['in']['w'] == 'w1'", |r| r.pk != 9 && r.word == "w1"),
@@ -50,35 +50,24 @@ struct Question<'w> {
 }
 
 pub(crate) fn any(world: &World, at: usize, rng: &mut StdRng, seed: u64) {
-    let (time, snapshot) = &world.snapshots[at];
-    let last = at + 1 == world.snapshots.len();
-    let guarantee = if last { Guarantee::AtLeast(*time) } else { Guarantee::Pinned(*time) };
     let partitions = match rng.random_range(0..3) {
         0 => vec![PartitionId(rng.random_range(1..3))],
         _ => Vec::new(),
     };
-    let (text, keep) = FILTERS[rng.random_range(0..FILTERS.len())];
-    let covered = |row: &&Row| partitions.is_empty() || partitions.contains(&row.partition);
-    let rows = snapshot.iter().filter(covered).filter(|row| keep(row)).cloned().collect();
-    let plan = || millstream_expr::parse(text, &schema()).unwrap().encode().into();
-    let what = format!("seed {seed}, after write {at}, {partitions:?}, filter {text:?}");
-    let channels: Vec<ChannelId> = (0..crate::SHARDS).map(ChannelId).collect();
-    let target = Target {
-        collection: COLLECTION,
-        channels: channels.clone(),
-        partitions,
-        guarantee,
-        known_at: Timestamp::MIN,
-        timeout_ms: 1_000,
-    };
-    world.writer.tick(&channels, *time);
-    let filter = (!text.is_empty()).then(plan);
-    let question = Question { world, rows, target, filter, what };
+    let filter = rng.random_range(0..FILTERS.len());
+    let question = Question::new(world, at, partitions, filter, &format!("seed {seed}"));
     match rng.random_range(0..6) {
         0..=2 => question.search(rng),
         3 => question.query(rng),
         4 => question.aggregate(),
         _ => question.count(),
+    }
+}
+
+/// Counts what each filter keeps after the last write.
+pub(crate) fn counts(world: &World) {
+    for filter in 0..FILTERS.len() {
+        Question::new(world, world.snapshots.len() - 1, Vec::new(), filter, "many rows").count();
     }
 }
 
@@ -98,7 +87,37 @@ fn longs(column: &Column) -> Vec<Option<i64>> {
     values.iter().enumerate().map(|(at, v)| column.is_valid(at).then_some(*v)).collect()
 }
 
-impl Question<'_> {
+impl<'w> Question<'w> {
+    /// At the time after a write, about what a filter keeps of some partitions.
+    fn new(
+        world: &'w World,
+        at: usize,
+        partitions: Vec<PartitionId>,
+        filter: usize,
+        what: &str,
+    ) -> Question<'w> {
+        let (time, snapshot) = &world.snapshots[at];
+        let last = at + 1 == world.snapshots.len();
+        let guarantee = if last { Guarantee::AtLeast(*time) } else { Guarantee::Pinned(*time) };
+        let (text, keep) = FILTERS[filter];
+        let covered = |row: &&Row| partitions.is_empty() || partitions.contains(&row.partition);
+        let rows = snapshot.iter().filter(covered).filter(|row| keep(row)).cloned().collect();
+        let plan = || millstream_expr::parse(text, &schema()).unwrap().encode().into();
+        let what = format!("{what}, after write {at}, {partitions:?}, filter {text:?}");
+        let channels: Vec<ChannelId> = (0..crate::SHARDS).map(ChannelId).collect();
+        let target = Target {
+            collection: COLLECTION,
+            channels: channels.clone(),
+            partitions,
+            guarantee,
+            known_at: Timestamp::MIN,
+            timeout_ms: 1_000,
+        };
+        world.writer.tick(&channels, *time);
+        let filter = (!text.is_empty()).then(plan);
+        Question { world, rows, target, filter, what }
+    }
+
     fn search(self, rng: &mut StdRng) {
         let (field, data_type, metrics) = VECTORS[rng.random_range(0..VECTORS.len())];
         let metric = metrics[rng.random_range(0..metrics.len())];

@@ -218,3 +218,21 @@ fn every_question_is_answered_as_a_naive_model_answers_it() {
     }
     assert!(compacted > 40, "only {compacted} plans of compactions");
 }
+
+/// A segment that is read in several chunks, of which each but the first begins within it.
+#[test]
+fn filters_keep_the_rows_of_a_large_segment_that_a_naive_model_keeps() {
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut world = World::new(2);
+    for part in 0..12 {
+        let row = |pk: i64| Row { pk: part * 5_000 + pk, ..Row::random(&mut rng) };
+        let rows = (0..5_000).map(row).collect();
+        world.put(Kind::Insert, PartitionId(1), rows);
+    }
+    ask::counts(&world);
+    world.flush();
+    ask::counts(&world);
+    world.restart();
+    ask::counts(&world);
+    world.dataflow.stop();
+}

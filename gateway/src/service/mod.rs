@@ -239,11 +239,17 @@ fn panicked(rpc: &str, panic: &(dyn std::any::Any + Send)) -> Fault {
     Fault::internal(format!("{rpc} failed by a mistake of the server: {text}"))
 }
 
-/// The call of a handler: a change of metadata is let through and made once.
+/// The call of a handler: a change of metadata is let through and made once; one of roles and
+/// privileges has no queue and no rate. Passwords are in no digest of a request, not even there.
 macro_rules! called {
     (ddl, $rpc:literal, $gateway:ident, $context:ident, $message:ident, $handler:path) => {{
         let change = repeat::Change::of($rpc, &$context, &$message);
         // A box, so that what is around it is compiled only once.
+        let call = Box::pin($handler($gateway, &$context, $message));
+        repeat::once($gateway, $rpc, change, call)
+    }};
+    (once, $rpc:literal, $gateway:ident, $context:ident, $message:ident, $handler:path) => {{
+        let change = repeat::Change::of($rpc, &$context, &$message).unlimited();
         let call = Box::pin($handler($gateway, &$context, $message));
         repeat::once($gateway, $rpc, change, call)
     }};
@@ -254,6 +260,9 @@ macro_rules! called {
 
 macro_rules! queue {
     ($gateway:ident, none) => {
+        None
+    };
+    ($gateway:ident, once) => {
         None
     };
     ($gateway:ident, $queue:ident) => {
@@ -422,28 +431,28 @@ rpcs! {
     "ListCredUsers" (ListCredUsersRequest)
         -> ListCredUsersResponse, none, user::names;
     "SelectUser" (SelectUserRequest) -> SelectUserResponse, none, user::select;
-    "CreateRole" (CreateRoleRequest) -> Status, none, user::create_role;
-    "AlterRole" (AlterRoleRequest) -> Status, none, user::alter_role;
-    "DropRole" (DropRoleRequest) -> Status, none, user::drop_role;
+    "CreateRole" (CreateRoleRequest) -> Status, once, user::create_role;
+    "AlterRole" (AlterRoleRequest) -> Status, once, user::alter_role;
+    "DropRole" (DropRoleRequest) -> Status, once, user::drop_role;
     "OperateUserRole" (OperateUserRoleRequest)
-        -> Status, none, user::operate_role;
+        -> Status, once, user::operate_role;
     "SelectRole" (SelectRoleRequest) -> SelectRoleResponse, none, user::select_role;
     "OperatePrivilege" (OperatePrivilegeRequest)
-        -> Status, none, grant::operate;
+        -> Status, once, grant::operate;
     "OperatePrivilegeV2" (OperatePrivilegeV2Request)
-        -> Status, none, grant::operate_v2;
+        -> Status, once, grant::operate_v2;
     "SelectGrant" (SelectGrantRequest) -> SelectGrantResponse, none, grant::select;
     "CreatePrivilegeGroup" (CreatePrivilegeGroupRequest)
-        -> Status, none, grant::create_group;
+        -> Status, once, grant::create_group;
     "DropPrivilegeGroup" (DropPrivilegeGroupRequest)
-        -> Status, none, grant::drop_group;
+        -> Status, once, grant::drop_group;
     "ListPrivilegeGroups" (ListPrivilegeGroupsRequest)
         -> ListPrivilegeGroupsResponse, none, grant::groups;
     "OperatePrivilegeGroup" (OperatePrivilegeGroupRequest)
-        -> Status, none, grant::alter_group;
+        -> Status, once, grant::alter_group;
     "BackupRBAC" (BackupRbacMetaRequest)
         -> BackupRbacMetaResponse, none, grant::backup;
-    "RestoreRBAC" (RestoreRbacMetaRequest) -> Status, none, grant::restore;
+    "RestoreRBAC" (RestoreRbacMetaRequest) -> Status, once, grant::restore;
 }
 
 #[cfg(test)]

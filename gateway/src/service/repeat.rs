@@ -20,6 +20,8 @@ pub(super) struct Change {
     database: String,
     /// The request, if its client names it.
     request: Option<Arc<ClientRequest>>,
+    /// Whether it counts among the changes whose rate is limited.
+    limited: bool,
 }
 
 impl Change {
@@ -31,7 +33,17 @@ impl Change {
             let what = [rpc.as_bytes(), database.as_bytes(), &message.encode_to_vec()];
             Arc::new(ClientRequest { client, digest: digest(&what) })
         });
-        Change { database, request }
+        Change { database, request, limited: true }
+    }
+
+    /// The same, of which there may be any number in a second.
+    pub(super) fn unlimited(self) -> Change {
+        Change { limited: false, ..self }
+    }
+
+    /// Lets it through, or says why not.
+    async fn admit(&self, gateway: &Gateway, rpc: &str) -> Result<(), Fault> {
+        if self.limited { admit::ddl(gateway, rpc, &self.database).await } else { Ok(()) }
     }
 }
 
@@ -52,9 +64,8 @@ pub(super) async fn once<R: Reply>(
     change: Change,
     call: BoxFuture<'_, Result<R, Fault>>,
 ) -> Result<R, Fault> {
-    let Change { database, request } = change;
-    let Some(request) = request else {
-        admit::ddl(gateway, rpc, &database).await?;
+    let Some(request) = change.request.clone() else {
+        change.admit(gateway, rpc).await?;
         return call.await;
     };
     if gateway.catalog.request_done(&request).await? {
@@ -63,7 +74,7 @@ pub(super) async fn once<R: Reply>(
         tracing::debug!(rpc, "a request that was carried out before is answered again");
         return Ok(R::default().with_status(success()));
     }
-    admit::ddl(gateway, rpc, &database).await?;
+    change.admit(gateway, rpc).await?;
     origin::within(request, call).await
 }
 

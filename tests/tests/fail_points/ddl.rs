@@ -180,7 +180,8 @@ async fn kind(
     steps.shuffle(random);
     steps.truncate(most);
     for (number, step) in steps.iter().enumerate() {
-        let id = random.random_bool(0.5).then(|| format!("{name}-{number}"));
+        let id =
+            (trials.kind.has_ids && random.random_bool(0.5)).then(|| format!("{name}-{number}"));
         let outcome = trials.kill_at(site, step, id.as_deref()).await;
         let (point, pass) = step;
         outcome.map_err(|wrong| format!("{name}, {point}:{pass}, id {id:?}: {wrong}"))?;

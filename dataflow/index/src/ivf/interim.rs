@@ -184,10 +184,11 @@ pub struct Scratch {
 }
 
 /// Offers the rows nearest to some of the queries, from number `first` on, to their collectors, as
-/// [`crate::scan`] offers them. The parts are all around one anchor; each block has the vectors of its part, and the mask of the rows that
-/// may be hits.
+/// [`crate::scan`] offers them. The parts are all around one anchor; each block has the vectors of
+/// its part, and the mask of the rows that may be hits.
 ///
-/// Lists are visited until so many admitted rows are compared as [`Ask::goal`] says, or all of them.
+/// Lists are visited until so many admitted rows are compared as [`Ask::goal`] says, or all of
+/// them.
 ///
 /// # Panics
 /// As [`crate::scan`] does; and if a block has another number of rows than its part, or a part has
