@@ -6,7 +6,7 @@ mod tests;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use millstream_catalog::model::FieldId;
+use millstream_catalog::model::{FieldId, Metric};
 use millstream_index::ivf::interim::{Anchor, Part, search};
 pub(super) use millstream_index::ivf::interim::{Ask, Scratch};
 use millstream_index::{Block, Collect, Queries};
@@ -68,6 +68,10 @@ impl Field<'_> {
     ) -> Vec<Group<'c>> {
         let (dim, metric) = (self.queries.dim(), self.queries.metric());
         let mut groups: Vec<Group<'c>> = Vec::new();
+        // There are no eight-bit codes of bits.
+        if !matches!(metric, Metric::L2 | Metric::Ip | Metric::Cosine) {
+            return groups;
+        }
         let mut scans = Vec::with_capacity(chunks.len());
         for (chunk, closed) in closed(chunks) {
             let lists = if closed { lists_of(&chunk.chunk, self.id, metric) } else { None };

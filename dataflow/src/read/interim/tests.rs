@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use millstream_catalog::model::{DataType, Metric, PartitionId, Timestamp};
+use millstream_catalog::model::{DataType, PartitionId, Timestamp};
 use millstream_index::{Hit, TopK, scan};
 use millstream_segment::{Batch, ColumnInput, ColumnSpec, Input, Selection, ShardWriter};
 
