@@ -1,6 +1,7 @@
 //! A site: everything one server needs, in a temporary folder, for each variant of its back ends.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use tempfile::TempDir;
@@ -148,6 +149,22 @@ impl Site {
         self.disarm()?;
         let passed = fs::read_to_string(self.folder().join(ARMED).with_extension("passed"))?;
         Ok(passed.lines().map(str::to_owned).collect())
+    }
+
+    /// Waits until a server that is being traced has passed a point.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or it is not passed in ten seconds.
+    pub fn wait_passed(&self, point: &str) -> io::Result<()> {
+        let end = Instant::now() + Duration::from_secs(10);
+        let file = self.folder().join(ARMED).with_extension("passed");
+        while !fs::read_to_string(&file)?.lines().any(|passed| passed == point) {
+            if Instant::now() > end {
+                return Err(io::Error::other(format!("{point} is not passed")));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Whole or not at all: the server reads it at any moment.

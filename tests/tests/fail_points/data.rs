@@ -70,6 +70,8 @@ impl Trials {
         self.site.kill();
         self.site.trace().expect("a trace");
         self.site.restart().expect("a server that starts again");
+        // It answers probes before the last step of its start.
+        self.site.wait_passed("start.serving").expect("a start to its end");
         for (point, passes) in counted(self.site.passed().expect("a trace")) {
             let most = self.restart.entry(point).or_default();
             *most = passes.max(*most);
