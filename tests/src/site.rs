@@ -1,6 +1,7 @@
 //! A site: everything one server needs, in a temporary folder, for each variant of its back ends.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -149,6 +150,23 @@ impl Site {
         self.disarm()?;
         let passed = fs::read_to_string(self.folder().join(ARMED).with_extension("passed"))?;
         Ok(passed.lines().map(str::to_owned).collect())
+    }
+
+    /// What a statement answers on the catalog's database, as text.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub fn sql(&self, statement: &str) -> String {
+        if let Some(database) = &self.database {
+            return database.query(statement).expect("an answer");
+        }
+        let program = "import sqlite3, sys; \
+             print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])";
+        let mut command = Command::new("python3");
+        command.args(["-c", program]).arg(self.data().join("catalog.db")).arg(statement);
+        let output = command.output().expect("python3");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Waits until a server that is being traced has passed a point.

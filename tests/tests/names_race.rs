@@ -1,7 +1,6 @@
 //! Sixty-four clients create, drop, rename and describe the same few names: one order explains all
 //! that they saw.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use millstream_gateway::pb::{DescribeCollectionRequest, RenameCollectionRequest};
@@ -216,18 +215,6 @@ on_both!(one_order_explains_what_sixty_four_clients_saw_of_three_names);
 
 /// The number that a statement answers on the catalog's database.
 fn rows(site: &Site, statement: &str) -> i64 {
-    let output = match &site.database {
-        Some(database) => database.query(statement).expect("an answer"),
-        None => {
-            let program = "import sqlite3, sys; \
-                 print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])";
-            let file = site.data().join("catalog.db");
-            let mut command = Command::new("python3");
-            command.args(["-c", program]).arg(file).arg(statement);
-            let output = command.output().expect("python3");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        }
-    };
+    let output = site.sql(statement);
     output.trim().parse().expect("a number")
 }

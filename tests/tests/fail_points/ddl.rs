@@ -1,7 +1,6 @@
 //! Every change of metadata, killed at every step: all of it or nothing, and it can be repeated.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use millstream_tests::client::{Answer, Trouble};
 use millstream_tests::site::{Site, Variant};
@@ -137,19 +136,7 @@ fn rows(site: &Site) -> Vec<String> {
     parts.push("(SELECT count(*) FROM intents)".to_owned());
     parts.push("(SELECT count(*) FROM shards)".to_owned());
     let statement = format!("SELECT {}", parts.join(" || ' ' || "));
-    let output = match &site.database {
-        Some(database) => database.query(&statement).expect("an answer"),
-        None => {
-            let program = "import sqlite3, sys; \
-                 print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])";
-            let file = site.data().join("catalog.db");
-            let mut command = Command::new("python3");
-            command.args(["-c", program]).arg(file).arg(statement);
-            let output = command.output().expect("python3");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        }
-    };
+    let output = site.sql(&statement);
     let names = tables.iter().copied().chain(["intents", "shards"]);
     names.zip(output.split_whitespace()).map(|(name, rows)| format!("{name} {rows}")).collect()
 }
